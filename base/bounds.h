@@ -31,9 +31,12 @@
 #define STORE_PURGE_STEP       200       /* finished jobs forgotten in one commit */
 #define JOBS_WINDOW_MAX        4096      /* ready jobs known in memory; the rest wait on disk */
 
-#define JSON_DEPTH_MAX         32
+#define JOB_JSON_MAX           (4 << 20) /* the JSON of POST /v1/jobs */
 #define CAUSE_MAX              512       /* the human sentence beside an error code */
 #define WORKERS_MAX            1024
+#define ACCESS_LOG_MAX         (1 << 20) /* unwritten access log lines; more are dropped and counted */
+#define CONN_OUT_MAX           (1 << 20) /* unsent reply bytes of one connection, whatever happens */
+#define RATE_ADDRESSES_MAX     16384     /* addresses whose rate is watched at once */
 #define WORKER_WORDS_MAX       64        /* words of --worker */
 
 #endif
