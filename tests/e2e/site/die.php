@@ -1,0 +1,3 @@
+<?php
+// Kills its own worker.
+posix_kill(getmypid(), 9);
