@@ -1,0 +1,124 @@
+/* The data folder: see files.h. The lock is a flock, so that it is gone with the process however that ends; the pid in the file is for the message only. */
+#include "store/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static int make_folders(const char *folder, struct cause *cause)
+{
+        char *path = mem_dup(folder);
+        int r = 0;
+
+        for (char *slash = strchr(path + 1, '/'); r == 0; slash = strchr(slash + 1, '/')) {
+                if (slash)
+                        *slash = '\0';
+                if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                        r = cause_set(cause, -errno, "cannot make the data folder %s: %s", path, strerror(errno));
+                if (!slash)
+                        break;
+                *slash = '/';
+        }
+        free(path);
+        return r;
+}
+
+static int take_lock(struct files *f, int folder_fd, const char *folder, struct cause *cause)
+{
+        char pid[32];
+        ssize_t n;
+
+        f->lock_fd = openat(folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (f->lock_fd < 0)
+                return cause_set(cause, -errno, "cannot open %s/lock: %s", folder, strerror(errno));
+        if (flock(f->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+                n = pread(f->lock_fd, pid, sizeof(pid) - 1, 0);
+                pid[n > 0 ? n : 0] = '\0';
+                return cause_set(cause, FILES_LOCKED, "another sendoff (pid %.20s) uses the data folder %s; give this one its own with --data", n > 0 ? pid : "unknown", folder);
+        }
+        n = snprintf(pid, sizeof(pid), "%ld", (long)getpid());
+        if (ftruncate(f->lock_fd, 0) < 0 || pwrite(f->lock_fd, pid, (size_t)n, 0) != n)
+                return cause_set(cause, -errno, "cannot write %s/lock: %s", folder, strerror(errno));
+        return 0;
+}
+
+int files_open(struct files *f, const char *folder, struct cause *cause)
+{
+        int folder_fd, r;
+
+        *f = (struct files){ .lock_fd = -1, .dir_fd = -1 };
+        r = make_folders(folder, cause);
+        if (r < 0)
+                return r;
+        folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (folder_fd < 0)
+                return cause_set(cause, -errno, "cannot open the data folder %s: %s", folder, strerror(errno));
+        r = take_lock(f, folder_fd, folder, cause);
+        if (r == 0 && mkdirat(folder_fd, "files", 0700) < 0 && errno != EEXIST)
+                r = cause_set(cause, -errno, "cannot make %s/files: %s", folder, strerror(errno));
+        if (r == 0) {
+                f->dir_fd = openat(folder_fd, "files", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                if (f->dir_fd < 0 || fsync(folder_fd) < 0)
+                        r = cause_set(cause, -errno, "cannot open %s/files: %s", folder, strerror(errno));
+        }
+        close(folder_fd);
+        if (r != 0)
+                files_close(f);
+        return r;
+}
+
+void files_close(struct files *f)
+{
+        if (f->dir_fd >= 0)
+                close(f->dir_fd);
+        if (f->lock_fd >= 0)
+                close(f->lock_fd);
+        f->dir_fd = f->lock_fd = -1;
+}
+
+int files_sync_spool(const struct spool *s)
+{
+        return s->fd >= 0 && fdatasync(s->fd) < 0 ? -errno : 0;
+}
+
+int files_sync(const struct files *f)
+{
+        return fsync(f->dir_fd) < 0 ? -errno : 0;
+}
+
+void files_remove(const struct files *f, const char *name)
+{
+        unlinkat(f->dir_fd, name, 0);
+}
+
+int files_sweep(const struct files *f, bool (*keep)(void *arg, const char *name), void *arg, unsigned *removed)
+{
+        int fd = openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        struct dirent *entry;
+
+        *removed = 0;
+        if (!dir) {
+                int r = -errno;
+
+                if (fd >= 0)
+                        close(fd);
+                return r;
+        }
+        while ((entry = readdir(dir))) {
+                if (entry->d_name[0] == '.' || keep(arg, entry->d_name))
+                        continue;
+                files_remove(f, entry->d_name);
+                (*removed)++;
+        }
+        closedir(dir);
+        return 0;
+}

@@ -1,0 +1,426 @@
+/* Jobs to rows and back: statements, binding, loading. Each function returns an SQLite result code. Schema: sqlite.c. */
+#include "store/sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define RUN_COLUMNS "run, run_started_ms, run_ended_ms, run_outcome, connection_status, status, exit_code, signal, cpu_ms, peak_rss_kb, reason"
+
+const char *const engine_sql_text[SQL_COUNT] = {
+        [SQL_ADD] = "INSERT INTO jobs (seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS
+                    ", method, target, headers, host, remote, local, body_len, body, body_file)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
+        [SQL_GET] = "SELECT id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS
+                    ", method, target, headers, host, remote, local, body_len, body, body_file FROM jobs WHERE seq = ?1",
+        [SQL_GET_RUNS] = "SELECT " RUN_COLUMNS " FROM runs WHERE seq = ?1 ORDER BY run",
+        [SQL_GET_REPLY] = "SELECT status, headers, cut, log, body_len, body, body_file FROM replies WHERE seq = ?1",
+        [SQL_UPDATE] = "UPDATE jobs SET state = ?2, run_at_ms = ?3, finished_ms = ?4, crashes = ?5, cancel_asked = ?6, run = ?7, run_started_ms = ?8, run_ended_ms = ?9,"
+                       " run_outcome = ?10, connection_status = ?11, status = ?12, exit_code = ?13, signal = ?14, cpu_ms = ?15, peak_rss_kb = ?16, reason = ?17 WHERE seq = ?1",
+        [SQL_ADD_RUN] = "INSERT OR REPLACE INTO runs (seq, " RUN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        [SQL_SET_REPLY] = "INSERT OR REPLACE INTO replies (seq, status, headers, cut, log, body_len, body, body_file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        [SQL_REPLY_FILE] = "SELECT body_file FROM replies WHERE seq = ?1",
+        [SQL_LIST] = "SELECT seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS
+                     ", method, target, host, remote, body_len FROM jobs WHERE seq < ?1 AND (?2 = 0 OR (?2 >> state) & 1) ORDER BY seq DESC LIMIT ?3",
+        [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND seq > ?1 ORDER BY seq LIMIT ?2",
+        [SQL_UNFINISHED] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 ORDER BY seq LIMIT ?2",
+        [SQL_PURGE_PICK] = "SELECT seq, body_file FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
+        [SQL_PURGE_JOB] = "DELETE FROM jobs WHERE seq = ?1",
+        [SQL_PURGE_REPLY] = "DELETE FROM replies WHERE seq = ?1",
+        [SQL_PURGE_RUNS] = "DELETE FROM runs WHERE seq = ?1",
+};
+
+int rows_step(sqlite3_stmt *s)
+{
+        int r = sqlite3_step(s);
+
+        sqlite3_reset(s);
+        sqlite3_clear_bindings(s);
+        return r == SQLITE_DONE || r == SQLITE_ROW ? SQLITE_OK : r;
+}
+
+static void bind_text(sqlite3_stmt *s, int at, const char *text)
+{
+        if (text)
+                sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
+}
+
+/* Columns at, at + 1 (the bytes, or the file's name), preceded by the length at - 1. */
+static void bind_spool(sqlite3_stmt *s, int at, const struct spool *body)
+{
+        sqlite3_bind_int64(s, at - 1, (sqlite3_int64)body->len);
+        if (body->fd >= 0)
+                bind_text(s, at + 1, body->name);
+        else if (body->len > 0)
+                sqlite3_bind_blob64(s, at, buf_slice(&body->mem).ptr, body->len, SQLITE_STATIC);
+}
+
+static void bind_run(sqlite3_stmt *s, int at, const struct job_run *run)
+{
+        sqlite3_bind_int64(s, at++, run->number);
+        sqlite3_bind_int64(s, at++, run->started_ms);
+        sqlite3_bind_int64(s, at++, run->ended_ms);
+        sqlite3_bind_int(s, at++, run->outcome);
+        sqlite3_bind_int(s, at++, run->connection_status);
+        sqlite3_bind_int(s, at++, run->status);
+        sqlite3_bind_int(s, at++, run->exit_code);
+        sqlite3_bind_int(s, at++, run->signal);
+        sqlite3_bind_int64(s, at++, run->cpu_ms);
+        sqlite3_bind_int64(s, at++, run->peak_rss_kb);
+        bind_text(s, at, run->reason);
+}
+
+static void load_run(sqlite3_stmt *s, int at, struct job_run *run)
+{
+        const unsigned char *reason = sqlite3_column_text(s, at + 10);
+
+        run->number = (uint32_t)sqlite3_column_int64(s, at);
+        run->started_ms = sqlite3_column_int64(s, at + 1);
+        run->ended_ms = sqlite3_column_int64(s, at + 2);
+        run->outcome = (enum run_outcome)sqlite3_column_int(s, at + 3);
+        run->connection_status = sqlite3_column_int(s, at + 4);
+        run->status = sqlite3_column_int(s, at + 5);
+        run->exit_code = sqlite3_column_int(s, at + 6);
+        run->signal = sqlite3_column_int(s, at + 7);
+        run->cpu_ms = sqlite3_column_int64(s, at + 8);
+        run->peak_rss_kb = sqlite3_column_int64(s, at + 9);
+        snprintf(run->reason, sizeof(run->reason), "%s", reason ? (const char *)reason : "");
+}
+
+static void take_text(char **at, sqlite3_stmt *s, int column)
+{
+        free(*at);
+        *at = slice_dup((struct slice){ (const char *)sqlite3_column_text(s, column), (size_t)sqlite3_column_bytes(s, column) });
+}
+
+/* Columns at (length), at + 1 (bytes), at + 2 (file). SQLITE_IOERR when a file is not there. */
+static int load_spool(struct engine *e, sqlite3_stmt *s, int at, struct spool *body)
+{
+        const char *file = (const char *)sqlite3_column_text(s, at + 2);
+        size_t len = (size_t)sqlite3_column_bytes(s, at + 1);
+
+        spool_fini(body);
+        if (file)
+                return spool_open(body, e->files->dir_fd, file) < 0 ? SQLITE_IOERR : SQLITE_OK;
+        spool_init(body, -1, len, len);
+        return spool_write(body, sqlite3_column_blob(s, at + 1), len) == 0 ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+/* The columns that GET and LIST share, from `at` (id) on. */
+static void load_job(sqlite3_stmt *s, int at, struct job *job)
+{
+        job->state = (enum job_state)sqlite3_column_int(s, at + 1);
+        take_text(&job->queue, s, at + 2);
+        job->created_ms = sqlite3_column_int64(s, at + 3);
+        job->run_at_ms = sqlite3_column_int64(s, at + 4);
+        job->finished_ms = sqlite3_column_int64(s, at + 5);
+        job->crashes = (uint32_t)sqlite3_column_int64(s, at + 6);
+        job->cancel_asked = sqlite3_column_int(s, at + 7) != 0;
+        load_run(s, at + 8, &job->run);
+}
+
+int rows_add(struct engine *e, const struct job *job)
+{
+        sqlite3_stmt *s = e->statements[SQL_ADD];
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
+        bind_text(s, 2, job->id.text);
+        sqlite3_bind_int(s, 3, job->state);
+        bind_text(s, 4, job->queue);
+        sqlite3_bind_int64(s, 5, job->created_ms);
+        sqlite3_bind_int64(s, 6, job->run_at_ms);
+        sqlite3_bind_int64(s, 7, job->finished_ms);
+        sqlite3_bind_int64(s, 8, job->crashes);
+        sqlite3_bind_int(s, 9, job->cancel_asked);
+        bind_run(s, 10, &job->run);
+        bind_text(s, 21, job->request.method);
+        bind_text(s, 22, job->request.target);
+        bind_text(s, 23, job->request.headers);
+        bind_text(s, 24, job->request.host);
+        bind_text(s, 25, job->request.remote);
+        bind_text(s, 26, job->request.local);
+        bind_spool(s, 28, &job->request.body);
+        return rows_step(s);
+}
+
+int rows_update(struct engine *e, const struct job *job)
+{
+        sqlite3_stmt *s = e->statements[SQL_UPDATE];
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
+        sqlite3_bind_int(s, 2, job->state);
+        sqlite3_bind_int64(s, 3, job->run_at_ms);
+        sqlite3_bind_int64(s, 4, job->finished_ms);
+        sqlite3_bind_int64(s, 5, job->crashes);
+        sqlite3_bind_int(s, 6, job->cancel_asked);
+        bind_run(s, 7, &job->run);
+        return rows_step(s);
+}
+
+int rows_set_reply(struct engine *e, const struct job *job)
+{
+        sqlite3_stmt *s = e->statements[SQL_SET_REPLY];
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
+        sqlite3_bind_int(s, 2, job->reply.status);
+        bind_text(s, 3, job->reply.headers ? job->reply.headers : "");
+        sqlite3_bind_int(s, 4, job->reply.cut);
+        bind_text(s, 5, job->reply.log);
+        bind_spool(s, 7, &job->reply.body);
+        return rows_step(s);
+}
+
+int rows_add_run(struct engine *e, uint64_t seq, const struct job_run *run)
+{
+        sqlite3_stmt *s = e->statements[SQL_ADD_RUN];
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)seq);
+        bind_run(s, 2, run);
+        return rows_step(s);
+}
+
+static int get_reply(struct engine *e, struct job *job)
+{
+        sqlite3_stmt *s = e->statements[SQL_GET_REPLY];
+        int r;
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
+        r = sqlite3_step(s);
+        if (r == SQLITE_ROW) {
+                job->reply.status = sqlite3_column_int(s, 0);
+                take_text(&job->reply.headers, s, 1);
+                job->reply.cut = sqlite3_column_int(s, 2) != 0;
+                if (sqlite3_column_type(s, 3) != SQLITE_NULL)
+                        take_text(&job->reply.log, s, 3);
+                r = load_spool(e, s, 4, &job->reply.body);
+        }
+        sqlite3_reset(s);
+        return r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
+static int get_runs(struct engine *e, struct job *job)
+{
+        sqlite3_stmt *s = e->statements[SQL_GET_RUNS];
+        int r;
+
+        free(job->earlier);
+        job->earlier = NULL;
+        job->earlier_count = 0;
+        if (job->run.number < 2)
+                return SQLITE_OK;
+        job->earlier = mem_alloc(JOB_RUNS_MAX * sizeof(*job->earlier));
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
+        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+                if (job->earlier_count < JOB_RUNS_MAX && (uint32_t)sqlite3_column_int64(s, 0) < job->run.number)
+                        load_run(s, 0, &job->earlier[job->earlier_count++]);
+        }
+        sqlite3_reset(s);
+        return r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
+int rows_get(struct engine *e, struct job *job, bool want_request, bool want_reply, bool want_runs)
+{
+        sqlite3_stmt *s = e->statements[SQL_GET];
+        struct job_id stored;
+        int r;
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
+        r = sqlite3_step(s);
+        if (r == SQLITE_ROW) {
+                struct slice id = { (const char *)sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0) };
+
+                if (!job_id_parse(id, &stored) || !job_id_eq(&stored, &job->id))
+                        r = SQLITE_DONE;
+        }
+        if (r != SQLITE_ROW) {
+                sqlite3_reset(s);
+                return r;
+        }
+        load_job(s, 0, job);
+        take_text(&job->request.method, s, 19);
+        take_text(&job->request.target, s, 20);
+        take_text(&job->request.host, s, 22);
+        take_text(&job->request.remote, s, 23);
+        take_text(&job->request.local, s, 24);
+        r = SQLITE_OK;
+        if (want_request) {
+                take_text(&job->request.headers, s, 21);
+                r = load_spool(e, s, 25, &job->request.body);
+        } else {
+                spool_fini(&job->request.body);
+                spool_init(&job->request.body, -1, 0, 0);
+                job->request.body.len = (uint64_t)sqlite3_column_int64(s, 25);
+        }
+        sqlite3_reset(s);
+        if (r == SQLITE_OK && want_reply)
+                r = get_reply(e, job);
+        if (r == SQLITE_OK && want_runs)
+                r = get_runs(e, job);
+        return r == SQLITE_OK ? SQLITE_ROW : r;
+}
+
+int rows_list(struct engine *e, struct store_list *list)
+{
+        sqlite3_stmt *s = e->statements[SQL_LIST];
+        uint32_t limit = list->limit > STORE_LIST_MAX ? STORE_LIST_MAX : list->limit;
+        int r;
+
+        list->jobs = mem_alloc((limit + 1) * sizeof(struct job *));
+        list->count = 0;
+        list->more = false;
+        sqlite3_bind_int64(s, 1, list->before_seq ? (sqlite3_int64)list->before_seq : INT64_MAX);
+        sqlite3_bind_int64(s, 2, list->states);
+        sqlite3_bind_int64(s, 3, (sqlite3_int64)limit + 1);
+        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+                struct slice id = { (const char *)sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1) };
+                struct job *job;
+
+                if (list->count == limit) {
+                        list->more = true;
+                        continue;
+                }
+                job = job_new();
+                list->jobs[list->count++] = job;
+                job_id_parse(id, &job->id);
+                load_job(s, 1, job);
+                take_text(&job->request.method, s, 20);
+                take_text(&job->request.target, s, 21);
+                take_text(&job->request.host, s, 22);
+                take_text(&job->request.remote, s, 23);
+                job->request.body.len = (uint64_t)sqlite3_column_int64(s, 24);
+        }
+        sqlite3_reset(s);
+        return r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
+int rows_ids(struct engine *e, enum engine_sql which, struct store_ready *ready)
+{
+        sqlite3_stmt *s = e->statements[which];
+        int r;
+
+        ready->ids = mem_alloc((ready->limit ? ready->limit : 1) * sizeof(*ready->ids));
+        ready->count = 0;
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)ready->after);
+        sqlite3_bind_int64(s, 2, ready->limit);
+        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+                struct slice id = { (const char *)sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1) };
+
+                if (job_id_parse(id, &ready->ids[ready->count]))
+                        ready->count++;
+        }
+        sqlite3_reset(s);
+        return r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
+static int count_into(sqlite3 *db, const char *sql, struct store_stats *stats)
+{
+        sqlite3_stmt *s;
+        int r = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+
+        if (r != SQLITE_OK)
+                return r;
+        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+                int state = sqlite3_column_int(s, 0);
+
+                if (state >= 0 && state < JOB_STATES)
+                        stats->jobs[state] = (uint64_t)sqlite3_column_int64(s, 1);
+                stats->unfinished_bytes += (uint64_t)sqlite3_column_int64(s, 2);
+        }
+        sqlite3_finalize(s);
+        return r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
+static int max_into(sqlite3 *db, uint64_t *max)
+{
+        sqlite3_stmt *s;
+        int r = sqlite3_prepare_v2(db, "SELECT max((SELECT ifnull(max(seq), 0) FROM jobs), (SELECT seq_max FROM numbers))", -1, &s, NULL);
+
+        if (r != SQLITE_OK)
+                return r;
+        r = sqlite3_step(s);
+        if (r == SQLITE_ROW)
+                *max = (uint64_t)sqlite3_column_int64(s, 0);
+        sqlite3_finalize(s);
+        return r == SQLITE_ROW ? SQLITE_OK : r;
+}
+
+/* Every part is answered from a covering index. */
+int rows_stats(struct engine *e, struct store_stats *stats)
+{
+        int r;
+
+        memset(stats, 0, sizeof(*stats));
+        r = count_into(e->db, "SELECT 2, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_ready WHERE state = 2", stats);
+        if (r == SQLITE_OK)
+                r = count_into(e->db, "SELECT 3, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_running WHERE state = 3", stats);
+        if (r == SQLITE_OK)
+                r = count_into(e->db, "SELECT state, count(*), 0 FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 GROUP BY state", stats);
+        return r == SQLITE_OK ? max_into(e->db, &stats->seq_max) : r;
+}
+
+static void doom(struct engine *e, const char *name)
+{
+        if (!name || strlen(name) >= SPOOL_NAME_SIZE)
+                return;
+        if (e->doomed_count == e->doomed_cap) {
+                unsigned cap = e->doomed_cap ? e->doomed_cap * 2 : 64;
+                char(*more)[SPOOL_NAME_SIZE] = mem_alloc(cap * sizeof(*more));
+
+                if (e->doomed_count)
+                        memcpy(more, e->doomed, e->doomed_count * sizeof(*more));
+                free(e->doomed);
+                e->doomed = more;
+                e->doomed_cap = cap;
+        }
+        strcpy(e->doomed[e->doomed_count++], name);
+}
+
+/* The reply's file, if it has one, goes with the transaction. */
+int rows_reply_file(struct engine *e, uint64_t seq)
+{
+        sqlite3_stmt *s = e->statements[SQL_REPLY_FILE];
+        int r;
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)seq);
+        r = sqlite3_step(s);
+        if (r == SQLITE_ROW)
+                doom(e, (const char *)sqlite3_column_text(s, 0));
+        sqlite3_reset(s);
+        return r == SQLITE_ROW || r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
+static int purge_one(struct engine *e, uint64_t seq)
+{
+        static const enum engine_sql parts[] = { SQL_PURGE_REPLY, SQL_PURGE_RUNS, SQL_PURGE_JOB };
+        int r = rows_reply_file(e, seq);
+
+        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == SQLITE_OK; i++) {
+                sqlite3_bind_int64(e->statements[parts[i]], 1, (sqlite3_int64)seq);
+                r = rows_step(e->statements[parts[i]]);
+        }
+        return r;
+}
+
+int rows_purge(struct engine *e, int64_t before_ms, uint32_t *removed, bool *more)
+{
+        sqlite3_stmt *s = e->statements[SQL_PURGE_PICK];
+        uint64_t seqs[STORE_PURGE_STEP];
+        uint32_t count = 0;
+        int r;
+
+        sqlite3_bind_int64(s, 1, before_ms);
+        sqlite3_bind_int(s, 2, STORE_PURGE_STEP);
+        while ((r = sqlite3_step(s)) == SQLITE_ROW && count < STORE_PURGE_STEP) {
+                seqs[count++] = (uint64_t)sqlite3_column_int64(s, 0);
+                doom(e, (const char *)sqlite3_column_text(s, 1));
+        }
+        sqlite3_reset(s);
+        r = r == SQLITE_DONE || r == SQLITE_ROW ? SQLITE_OK : r;
+        for (uint32_t i = 0; i < count && r == SQLITE_OK; i++)
+                r = purge_one(e, seqs[i]);
+        *removed = count;
+        *more = count == STORE_PURGE_STEP;
+        return r;
+}
