@@ -194,6 +194,10 @@ static void front_request(void *arg, struct exchange *ex)
                 site_match_fini(&match);
                 exchange_problem(ex, 400, 0, "the path is malformed");
                 break;
+        case SITE_FAULT:
+                site_match_fini(&match);
+                exchange_problem(ex, 503, 1, "the site's folder cannot be read just now");
+                break;
         }
 }
 
