@@ -90,7 +90,7 @@ static void on_end(void *arg, const struct job_run *how)
 
         f->run = NULL;
         f->ex = NULL;
-        if (how->outcome == RUN_CRASHED || (how->reason[0] && !f->head_sent))
+        if (how->outcome == RUN_CRASHED || (how->outcome == RUN_FAILED && !f->head_sent))
                 log_say(LOG_WARN, "run", "foreground run did not end well", "script=%s outcome=\"%s\" why=%s",
                         log_quote(script, sizeof(script), f->match.script_name, strlen(f->match.script_name)), run_outcome_name(how->outcome),
                         log_quote(why, sizeof(why), how->reason, strlen(how->reason)));
