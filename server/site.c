@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/bounds.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/url.h"
 
@@ -30,6 +31,20 @@
 #define LOOK_FLAGS  (O_PATH | O_CLOEXEC)
 #define READ_FLAGS  (O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) /* a FIFO must not block the loop */
 #define PROC_FD_MAX 40
+#define MEMOS       256
+#define MEMO_PATH   112 /* longer paths are looked up each time */
+#define MEMO_MS     1000
+
+/* Where a script was found a moment ago: the three system calls of looking again cost ten times as much as
+ * the rest of site_resolve. Only scripts that lie at their path are remembered, never that something is
+ * missing: a new file is seen at once, and of one that was removed within the second its program says so. */
+struct memo {
+        int64_t until_ms;
+        uint32_t len; /* of path; 0: empty */
+        uint32_t end; /* of the script's part of it */
+        bool index;   /* the index of the folder there; then there is no PATH_INFO */
+        char path[MEMO_PATH];
+};
 
 struct site {
         int fd;
@@ -40,6 +55,7 @@ struct site {
         char *suffix;
         size_t suffix_len;
         char index[2][INDEX_SIZE];
+        struct memo memos[MEMOS];
 };
 
 /* What lies at a path. */
@@ -276,6 +292,48 @@ static void match_found(struct search *s, enum look look, char *path_info)
         }
 }
 
+/* ---- memos ---- */
+
+static struct memo *memo_slot(struct site *site, struct slice path)
+{
+        uint32_t hash = 2166136261u; /* FNV-1a */
+
+        for (size_t i = 0; i < path.len; i++)
+                hash = (hash ^ (unsigned char)path.ptr[i]) * 16777619u;
+        return &site->memos[(hash ^ hash >> 16) % MEMOS];
+}
+
+static void memo_keep(struct search *s, bool index)
+{
+        struct slice path = { s->whole, s->len };
+        struct memo *memo = memo_slot(s->site, path);
+
+        if (path.len > MEMO_PATH)
+                return;
+        memo->until_ms = clock_mono_ms() + MEMO_MS;
+        memo->len = (uint32_t)path.len;
+        memo->end = (uint32_t)s->end;
+        memo->index = index;
+        memcpy(memo->path, path.ptr, path.len);
+}
+
+static bool memo_find(struct search *s)
+{
+        struct slice path = { s->whole, s->len };
+        const struct memo *memo = memo_slot(s->site, path);
+
+        if (!slice_eq(path, (struct slice){ memo->path, memo->len }) || memo->until_ms <= clock_mono_ms())
+                return false;
+        s->end = memo->end;
+        s->path[s->end] = '\0';
+        if (memo->index)
+                strcpy(s->path + s->end, s->site->index[0]);
+        match_found(s, LOOK_SCRIPT, s->whole + (memo->index ? s->len : s->end));
+        return true;
+}
+
+/* ---- the search ---- */
+
 static bool last_segment_has_extension(const struct search *s)
 {
         size_t at = s->len;
@@ -310,6 +368,8 @@ static void search_upwards(struct search *s, bool index_tried)
                 s->match->fd = -1;
                 look = LOOK_MISSING;
         } else if (look != LOOK_FOLDER) {
+                if (look == LOOK_SCRIPT)
+                        memo_keep(s, false);
                 match_found(s, look, s->whole + s->end);
                 return;
         }
@@ -397,12 +457,14 @@ static void site_match_path(struct site *site, struct slice path, struct site_ma
                 return;
         }
         search_begin(&s, path);
-        if (has_dot_segment(s.whole))
+        if (memo_find(&s) || has_dot_segment(s.whole))
                 return;
         if (folder) { /* most of these are folders with an index: one look, not two */
                 s.end--;
                 look = look_for_index(&s);
         }
+        if (look == LOOK_SCRIPT)
+                memo_keep(&s, true);
         if (look == LOOK_MISSING)
                 search_upwards(&s, folder);
         else
