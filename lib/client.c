@@ -362,7 +362,7 @@ int client_ask(struct client *c, const struct client_request *request, const str
         }
         if (r != 0)
                 client_close(c);
-        if (kept && (r == -EPIPE || r == -ECONNRESET) && reply->status == 0) {
+        if (kept && (r == -EPIPE || r == -ECONNRESET) && reply->status == 0 && strcmp(request->method, "GET") == 0) {
                 client_reply_fini(reply);
                 return client_ask(c, request, sink, reply, cause);
         }

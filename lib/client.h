@@ -41,7 +41,7 @@ struct client_sink {
         void *arg;
 };
 
-/* One request and its whole reply. sink may be NULL. Sent again once on a fresh connection when a kept one turns out to be closed before any byte of a reply. 0; CLIENT_NO_SERVER; < 0 with cause
+/* One request and its whole reply. sink may be NULL. A GET is sent again once on a fresh connection when a kept one turns out to be closed before any byte of a reply; nothing else is, because it may have been carried out. 0; CLIENT_NO_SERVER; < 0 with cause
  * (-ETIMEDOUT, -EPROTO, -ECONNRESET, the sink's own). reply is to be finished in every case. */
 int client_ask(struct client *c, const struct client_request *request, const struct client_sink *sink, struct client_reply *reply, struct cause *cause) __attribute__((warn_unused_result));
 void client_reply_fini(struct client_reply *reply);

@@ -48,6 +48,10 @@ struct config {
 
         int64_t keep_finished_ms; /* 7 d: finished jobs and results are kept so long */
         int64_t drain_ms; /* 30 s at SIGTERM */
+
+        struct options options; /* over the fields above */
+        int argc; /* the command line, borrowed, for a reload */
+        char **argv;
 };
 
 const struct option_row *config_rows(void); /* ends with a NULL key; offsets are into struct config */
@@ -58,6 +62,8 @@ int config_load(struct config *config, int argc, char **argv, struct cause *caus
 /* SIGHUP: rereads file and environment with the same command line and takes over what the table calls reloadable; what changed otherwise is named in a log line. 0 or OPTION_USAGE (nothing changed). */
 int config_reload(struct config *config, struct cause *cause) __attribute__((warn_unused_result));
 void config_fini(struct config *config);
+
+const struct options *config_options(const struct config *config);
 
 /* The default control socket: /run/sendoff/control.sock for root, $XDG_RUNTIME_DIR/sendoff/control.sock otherwise (/tmp/sendoff-UID/control.sock without one). Owned by the caller. */
 char *config_default_socket(void);

@@ -1,0 +1,88 @@
+/* sendoff: one program, a verb each file. `sendoff TARGET` is `sendoff send TARGET`. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/nearest.h"
+#include "cmd/verb.h"
+#include "run/pool.h"
+
+static const struct verb *const verbs[] = {
+        &verb_serve, &verb_send, &verb_list, &verb_show, &verb_wait, &verb_result, &verb_cancel, &verb_config,
+};
+#define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
+
+static void help(FILE *out)
+{
+        fputs("sendoff - send the request off, and carry on\n\nusage: sendoff VERB [options]\n       sendoff TARGET [options]       the same as sendoff send TARGET\n\n", out);
+        for (size_t i = 0; i < VERB_COUNT; i++)
+                fprintf(out, "  %-8s %s\n", verbs[i]->name, verbs[i]->line);
+        fputs("\nA first try:\n  sendoff serve ./site                       serve a folder, PHP included\n"
+              "  sendoff send /report.php -d to=ada         have a script run in the background\n"
+              "  sendoff list                               see how it goes\n\nMore: sendoff VERB --help, sendoff --version\n",
+              out);
+}
+
+int usage_error(const char *verb, const char *format, ...)
+{
+        va_list args;
+
+        fprintf(stderr, "sendoff %s: ", verb);
+        va_start(args, format);
+        vfprintf(stderr, format, args);
+        va_end(args);
+        fprintf(stderr, "\nSee `sendoff %s --help`.\n", verb);
+        return EXIT_USAGE;
+}
+
+static bool is_target(const char *word)
+{
+        return word[0] == '/' || strncmp(word, "http://", 7) == 0 || strncmp(word, "https://", 8) == 0;
+}
+
+static int unknown_verb(const char *word)
+{
+        struct nearest nearest;
+
+        nearest_init(&nearest, slice_of(word));
+        for (size_t i = 0; i < VERB_COUNT; i++)
+                nearest_offer(&nearest, verbs[i]->name);
+        fprintf(stderr, "sendoff: there is no verb '%s'", word);
+        if (nearest.best)
+                fprintf(stderr, "; did you mean '%s'?", nearest.best);
+        fputs("\nSee `sendoff --help`.\n", stderr);
+        return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+        if (argc < 2) {
+                help(stderr);
+                return EXIT_USAGE;
+        }
+        if (strcmp(argv[1], "worker-exec") == 0)
+                return worker_exec_main(argc - 2, argv + 2);
+        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+                help(stdout);
+                return EXIT_OK;
+        }
+        if (strcmp(argv[1], "--version") == 0) {
+                puts("sendoff " SENDOFF_VERSION);
+                return EXIT_OK;
+        }
+        if (is_target(argv[1]))
+                return verb_send.run(argc, argv);
+        for (size_t i = 0; i < VERB_COUNT; i++) {
+                if (strcmp(argv[1], verbs[i]->name) != 0)
+                        continue;
+                for (int k = 2; k < argc && strcmp(argv[k], "--") != 0; k++) {
+                        if (verbs[i]->help && (strcmp(argv[k], "--help") == 0)) {
+                                fputs(verbs[i]->help, stdout);
+                                return EXIT_OK;
+                        }
+                }
+                return verbs[i]->run(argc - 1, argv + 1);
+        }
+        return unknown_verb(argv[1]);
+}
