@@ -28,19 +28,20 @@ async function problem(response) {
 
 async function waitForIt() {
   const began = performance.now();
-  const timer = setInterval(() => show($('waited'), `waiting… ${seconds(performance.now() - began)}`), 100);
+  const timer = setInterval(() => show($('ticking'), `waiting… ${seconds(performance.now() - began)}`), 100);
   $('wait').disabled = true;
+  show($('waited'), '');
   show($('waited-result'), '');
   try {
     const response = await fetch('/report.php', { method: 'POST', body: new URLSearchParams(new FormData($('form'))) });
     const text = await response.text();
-    clearInterval(timer);
     show($('waited'), `${response.ok ? 'done' : 'failed'}, after ${seconds(performance.now() - began)} of waiting`);
     show($('waited-result'), text);
   } catch (error) {
-    clearInterval(timer);
     show($('waited'), `no answer: ${error.message}`);
   }
+  clearInterval(timer);
+  show($('ticking'), '');
   $('wait').disabled = false;
 }
 

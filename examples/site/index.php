@@ -47,7 +47,7 @@ $server = substr($_SERVER['SERVER_SOFTWARE'] ?? '', 0, 100);
       <h2 id="old">The old way</h2>
       <p>A plain <code>POST /report.php</code>. Whoever clicked waits until the script is done.</p>
       <button id="wait" type="button" class="plain">Run the report the old way (wait for it)</button>
-      <p id="waited" class="outcome" role="status"></p>
+      <p class="outcome"><span id="ticking" aria-hidden="true"></span><span id="waited" role="status"></span></p>
       <pre id="waited-result" class="result" hidden tabindex="0" aria-label="The report"></pre>
     </section>
 

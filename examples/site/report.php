@@ -48,7 +48,7 @@ $lines = [
     'Report to ' . $to,
     '',
     'request   ' . $_SERVER['REQUEST_METHOD'] . ' ' . strtok($_SERVER['REQUEST_URI'], '?'),
-    'received  ' . gmdate('Y-m-d H:i:s', (int) $_SERVER['REQUEST_TIME']) . ' UTC',
+    'began     ' . gmdate('Y-m-d H:i:s', (int) $_SERVER['REQUEST_TIME']) . ' UTC',
     'job       ' . ($job === '' ? 'none: somebody waits for this' : "$job, run $run"),
 ];
 

@@ -65,7 +65,7 @@ if (!preg_match('#^/\.sendoff/jobs/[A-Za-z0-9_-]+$#', $location))
   <section aria-labelledby="what">
     <h2 id="what">What <code>trigger.php</code> did</h2>
 <?php if ($location !== ''): ?>
-    <p id="accepted">accepted in <?= h(sprintf('%.1f', $sent['ms'])) ?> ms: job <?= h((string) $sent['receipt']['id']) ?></p>
+    <p id="accepted">accepted in <?= h(sprintf('%.1f', $sent['ms'])) ?> ms: job <?= h((string) ($sent['receipt']['id'] ?? '')) ?></p>
     <pre id="receipt" class="result" tabindex="0" aria-label="The receipt"><?= h($sent['body']) ?></pre>
     <p><a id="status" href="<?= h($location) ?>">How it is doing</a> ·
        <a id="result" href="<?= h($location) ?>/result">Its result, in five seconds</a></p>
