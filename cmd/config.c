@@ -19,13 +19,13 @@ static void print_row(const struct options *o, const struct option_row *row, uns
         buf_init(&range, 1 << 12);
         if (option_value_text(o, row, &value) == 0 && option_range_text(row, &range) == 0) {
                 printf("%-22s %.*s%s\n", row->key, SLICE_ARG(buf_slice(&value)), buf_len(&value) ? "" : "(none)");
-                if (buf_printf(&line, "    %s Default %s; %.*s%sset by: %s%s.", row->help, option_default_shown(row), SLICE_ARG(buf_slice(&range)), buf_len(&range) ? "; " : "",
+                if (buf_printf(&line, "%s Default %s; %.*s%sset by: %s%s.", row->help, option_default_shown(row)[0] ? option_default_shown(row) : "none", SLICE_ARG(buf_slice(&range)), buf_len(&range) ? "; " : "",
                                option_source_name(options_source(o, row)), row->reloadable ? "; reread on SIGHUP" : "") == 0) {
                         struct buf wrapped;
                         char *text = buf_take(&line);
 
                         buf_init(&wrapped, 1 << 16);
-                        if (wrap_text(&wrapped, text, 0, 4, width) == 0)
+                        if (buf_append_str(&wrapped, "    ") == 0 && wrap_text(&wrapped, text, 4, 4, width) == 0)
                                 fwrite(buf_data(&wrapped), 1, buf_len(&wrapped), stdout);
                         buf_fini(&wrapped);
                         free(text);

@@ -25,6 +25,16 @@ static unsigned free_workers(const struct dispatcher *d)
         return n > d->pending ? n - d->pending : 0;
 }
 
+static struct dispatch_turn *next_turn(struct dispatcher *d)
+{
+        struct dispatch_turn *turn = d->line;
+
+        DL_DELETE(d->line, turn);
+        turn->waiting = false;
+        d->counts.foreground_waiting--;
+        return turn;
+}
+
 static void dispatcher_serve(void *arg)
 {
         struct dispatcher *d = arg;
@@ -33,11 +43,8 @@ static void dispatcher_serve(void *arg)
                 return;
         d->serving = true;
         while (d->line && free_workers(d) > 0) {
-                struct dispatch_turn *turn = d->line;
+                struct dispatch_turn *turn = next_turn(d);
 
-                DL_DELETE(d->line, turn);
-                turn->waiting = false;
-                d->counts.foreground_waiting--;
                 turn->go(turn);
         }
         d->serving = false;
@@ -66,6 +73,11 @@ int dispatcher_new(struct dispatcher **out, const struct dispatcher_config *conf
 
 void dispatcher_stop(struct dispatcher *d, void (*done)(void *arg), void *arg)
 {
+        while (d->line) {
+                struct dispatch_turn *turn = next_turn(d);
+
+                turn->never(turn);
+        }
         pool_stop(d->pool, done, arg);
 }
 

@@ -10,6 +10,7 @@ struct dispatcher;
 /* Somebody waiting for a worker; embedded in what waits. */
 struct dispatch_turn {
         void (*go)(struct dispatch_turn *turn); /* a worker is free: call dispatcher_start now. From the loop, never inside dispatcher_wait */
+        void (*never)(struct dispatch_turn *turn); /* the server stops: no worker will come; the turn is out of the line */
         struct dispatch_turn *prev, *next;
         bool waiting;
 };
@@ -22,6 +23,7 @@ struct dispatcher_config {
 };
 
 int dispatcher_new(struct dispatcher **out, const struct dispatcher_config *config, struct cause *cause) __attribute__((warn_unused_result));
+/* Turns away the line, then stops the pool. */
 void dispatcher_stop(struct dispatcher *d, void (*done)(void *arg), void *arg);
 void dispatcher_free(struct dispatcher *d); /* after done, or NULL */
 

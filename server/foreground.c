@@ -154,6 +154,17 @@ static void on_turn(struct dispatch_turn *turn)
         foreground_start(f);
 }
 
+static void on_never(struct dispatch_turn *turn)
+{
+        struct foreground *f = (struct foreground *)((char *)turn - offsetof(struct foreground, turn));
+        struct exchange *ex = f->ex;
+
+        f->ex = NULL;
+        if (ex)
+                exchange_problem(ex, 503, 5, "the server is shutting down");
+        foreground_free(f);
+}
+
 void foreground_request(struct foreground_desk *desk, struct exchange *ex, struct site_match *match)
 {
         struct foreground *f;
@@ -173,6 +184,7 @@ void foreground_request(struct foreground_desk *desk, struct exchange *ex, struc
         f->match = *match;
         f->minor = ex->req.minor;
         f->turn.go = on_turn;
+        f->turn.never = on_never;
         spool_init(&f->request.body, -1, 0, 0);
         if (draft_from_exchange(&f->request, ex, exchange_target(ex), SLICE("")) != 0) {
                 exchange_problem(ex, 431, 0, "the request's header fields are too large together");

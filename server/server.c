@@ -78,9 +78,9 @@ static void server_close_doors(struct server *s)
 {
         s->phase = PHASE_CLOSING;
         s->closing = 3;
+        dispatcher_stop(s->dispatcher, part_closed, s); /* its last answers go out before the doors close */
         door_close(s->front_door, part_closed, s);
         door_close(s->control_door, part_closed, s);
-        dispatcher_stop(s->dispatcher, part_closed, s);
 }
 
 static void server_close_rest(struct server *s)
