@@ -1,5 +1,5 @@
-/* Edit distance with neighbouring letters exchanged counted once (optimal string alignment), three rows at a time. A word longer
- * than WORD_MAX is nobody's typing error and finds nothing. See nearest.h. */
+/* Edit distance with neighbouring letters exchanged counted once (optimal string alignment), three rows at a
+ * time. A word longer than WORD_MAX is nobody's typing error and finds nothing. See nearest.h. */
 #include "base/nearest.h"
 
 #include <string.h>
@@ -8,7 +8,8 @@
 
 void nearest_init(struct nearest *n, struct slice word)
 {
-        *n = (struct nearest){ .word = word, .distance = 1 + (unsigned)(word.len > WORD_MAX ? 0 : word.len / 3) };
+        *n = (struct nearest){ .word = word,
+                               .distance = 1 + (unsigned)(word.len > WORD_MAX ? 0 : word.len / 3) };
 }
 
 static char letter(char c)

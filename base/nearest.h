@@ -10,7 +10,8 @@ struct nearest {
         unsigned distance;
 };
 
-/* nearest_init, nearest_offer for every candidate, then read `best`. A third of the letters may differ, at least one;
+/* nearest_init, nearest_offer for every candidate, then read `best`. A third of the letters may differ, at
+ * least one;
  * '-' and '_' are the same letter. */
 void nearest_init(struct nearest *n, struct slice word);
 void nearest_offer(struct nearest *n, const char *candidate);

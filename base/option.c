@@ -1,6 +1,6 @@
-/* Option values: parsed by their row's kind, checked against its range, put where its offset says. A refusal is one sentence that
- * names place, value and range, and leaves the struct as it was. Command line and environment are read here, the
- * file in option_file.c; texts are made in option_text.c. See option.h. */
+/* Option values: parsed by their row's kind, checked against its range, put where its offset says. A refusal
+ * is one sentence that names place, value and range, and leaves the struct as it was. Command line and
+ * environment are read here, the file in option_file.c; texts are made in option_text.c. See option.h. */
 #include "base/option.h"
 
 #include <assert.h>
@@ -89,10 +89,10 @@ struct unit {
         uint64_t factor;
 };
 
-static const struct unit size_units[] = { { "", 1 }, { "k", 1 << 10 }, { "m", 1 << 20 }, { "g", 1 << 30 },
-                                          { "t", UINT64_C(1) << 40 }, { NULL, 0 } };
-static const struct unit time_units[] = { { "ms", 1 }, { "", 1000 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 },
-                                          { "d", 86400000 }, { NULL, 0 } };
+static const struct unit size_units[] = { { "", 1 },        { "k", 1 << 10 },           { "m", 1 << 20 },
+                                          { "g", 1 << 30 }, { "t", UINT64_C(1) << 40 }, { NULL, 0 } };
+static const struct unit time_units[] = { { "ms", 1 },      { "", 1000 },      { "s", 1000 }, { "m", 60000 },
+                                          { "h", 3600000 }, { "d", 86400000 }, { NULL, 0 } };
 static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
 
 enum { NOT_A_NUMBER = -1, TOO_LARGE = 1 };
@@ -130,7 +130,9 @@ static int parse_number(const struct option_row *row, const char *text, const ch
                 [OPTION_SIZE] = "is not a size",
                 [OPTION_DURATION] = "is not a time",
         };
-        const struct unit *units = row->kind == OPTION_SIZE ? size_units : row->kind == OPTION_DURATION ? time_units : no_units;
+        const struct unit *units = row->kind == OPTION_SIZE       ? size_units
+                                   : row->kind == OPTION_DURATION ? time_units
+                                                                  : no_units;
         int r = number_parse(text, units, row->max, out);
 
         if (r == NOT_A_NUMBER)
@@ -142,9 +144,11 @@ static int parse_number(const struct option_row *row, const char *text, const ch
 
 /* ---- the other kinds ---- */
 
-static int parse_bool(const struct option_row *row, const char *text, const char *where, bool *out, struct cause *cause)
+static int parse_bool(const struct option_row *row, const char *text, const char *where, bool *out,
+                      struct cause *cause)
 {
-        static const char *const yes[] = { "yes", "true", "on", "1" }, *const no[] = { "no", "false", "off", "0" };
+        static const char *const yes[] = { "yes", "true", "on", "1" }, *const no[] = { "no", "false", "off",
+                                                                                       "0" };
 
         for (size_t i = 0; i < 4; i++) {
                 if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
@@ -174,13 +178,15 @@ static int check_text(const struct option_row *row, const char *text, const char
         if (row->kind == OPTION_STRING && len < row->min)
                 return refuse(row, where, text, "is too short", cause);
         if (len > max)
-                return cause_set(cause, OPTION_USAGE, "%s: the value has %zu bytes, at most %zu are taken", where, len, max);
+                return cause_set(cause, OPTION_USAGE, "%s: the value has %zu bytes, at most %zu are taken",
+                                 where, len, max);
         if (row->check && !row->check(text))
                 return refuse(row, where, text, "is not what it takes", cause);
         return 0;
 }
 
-static int parse_list(const struct option_row *row, const char *text, const char *where, char ***out, struct cause *cause)
+static int parse_list(const struct option_row *row, const char *text, const char *where, char ***out,
+                      struct cause *cause)
 {
         size_t max = row->max ? row->max : ENTRIES_MAX, n = 0;
         char **list = mem_alloc((max + 1) * sizeof(*list));
@@ -206,7 +212,8 @@ static int parse_list(const struct option_row *row, const char *text, const char
         return r;
 }
 
-static int value_parse(const struct option_row *row, const char *text, const char *where, union value *out, struct cause *cause)
+static int value_parse(const struct option_row *row, const char *text, const char *where, union value *out,
+                       struct cause *cause)
 {
         int r;
 
@@ -270,8 +277,8 @@ static void value_exchange(const struct options *o, const struct option_row *row
 }
 
 /* Puts the entries that are there already before the new ones. */
-static int list_prepend(const struct options *o, const struct option_row *row, union value *v, const char *where,
-                        struct cause *cause)
+static int list_prepend(const struct options *o, const struct option_row *row, union value *v,
+                        const char *where, struct cause *cause)
 {
         char ***at = field(o, row), **both;
         size_t had = entries(*at), more = entries(v->list), max = row->max ? row->max : ENTRIES_MAX;
@@ -305,7 +312,8 @@ void options_init(struct options *o, const struct option_row *rows, void *base)
                 int r = 0;
 
                 if (rows[i].default_text)
-                        r = options_set(o, &rows[i], rows[i].default_text, OPTION_DEFAULT, rows[i].key, &cause);
+                        r = options_set(o, &rows[i], rows[i].default_text, OPTION_DEFAULT, rows[i].key,
+                                        &cause);
                 assert(r == 0);
                 (void)r;
         }
@@ -432,7 +440,8 @@ static int unknown(const struct options *o, struct slice word, struct cause *cau
                 return cause_set(cause, OPTION_USAGE, "--%s: there is no such option", shown(name, text));
         snprintf(best, sizeof(best), "%s", n.best);
         dashes(best);
-        return cause_set(cause, OPTION_USAGE, "--%s: there is no such option; did you mean --%s?", shown(name, text), best);
+        return cause_set(cause, OPTION_USAGE, "--%s: there is no such option; did you mean --%s?",
+                         shown(name, text), best);
 }
 
 /* One --word at argv[*at]. */
@@ -472,8 +481,8 @@ static int positional(struct options *o, const char *word, const char *key, bool
         if (!row)
                 return cause_set(cause, OPTION_USAGE, "'%s': not expected here", shown(word, text));
         if (*seen)
-                return cause_set(cause, OPTION_USAGE, "'%s': not expected here, there is a %s already", shown(word, text),
-                                 row->metavar);
+                return cause_set(cause, OPTION_USAGE, "'%s': not expected here, there is a %s already",
+                                 shown(word, text), row->metavar);
         *seen = true;
         r = options_set(o, row, word, OPTION_ARGUMENT, row->metavar, cause);
         return r;
@@ -487,7 +496,8 @@ static bool asks_for_help(int argc, char *const *argv)
         return false;
 }
 
-int options_from_argv(struct options *o, int argc, char *const *argv, const char *positional_key, struct cause *cause)
+int options_from_argv(struct options *o, int argc, char *const *argv, const char *positional_key,
+                      struct cause *cause)
 {
         bool seen = false, only_words = false;
         int r = 0;

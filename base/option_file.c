@@ -1,4 +1,5 @@
-/* The ini file of options, read line by line through inih. The first thing that is wrong ends it: the sentence names file and line. See option.h. */
+/* The ini file of options, read line by line through inih. The first thing that is wrong ends it: the
+ * sentence names file and line. See option.h. */
 #include "base/option.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ static char *read_line(char *line, int size, void *arg)
         if (len > 0 && line[len - 1] != '\n' && !feof(in->file)) {
                 char what[80];
 
-                snprintf(what, sizeof(what), "longer than %d bytes; a list may stand on several lines", size - 2);
+                snprintf(what, sizeof(what), "longer than %d bytes; a list may stand on several lines",
+                         size - 2);
                 fail(in, what);
                 return NULL;
         }
@@ -65,8 +67,8 @@ static void unknown_key(struct reading *in, const char *key)
         for (size_t i = 0; i < in->o->count; i++)
                 if (!in->o->rows[i].not_in_file)
                         nearest_offer(&n, in->o->rows[i].key);
-        snprintf(what, sizeof(what), "'%.64s': there is no such option%s%s%s", key, n.best ? "; did you mean " : "",
-                 n.best ? n.best : "", n.best ? "?" : "");
+        snprintf(what, sizeof(what), "'%.64s': there is no such option%s%s%s", key,
+                 n.best ? "; did you mean " : "", n.best ? n.best : "", n.best ? "?" : "");
         fail(in, what);
 }
 

@@ -1,5 +1,5 @@
-/* What people read of options: values, ranges, names and the --help page. Everything is appended to a bounded buffer; the
- * first error is returned and what was written so far stays. See option.h. */
+/* What people read of options: values, ranges, names and the --help page. Everything is appended to a bounded
+ * buffer; the first error is returned and what was written so far stays. See option.h. */
 #include "base/option.h"
 
 #include <inttypes.h>
@@ -97,10 +97,12 @@ int option_range_text(const struct option_row *row, struct buf *out)
                 return buf_append_str(out, "yes, no");
         case OPTION_SIZE:
                 return buf_printf(out, "%s … %s, e.g. %s", option_size_text(row->min, min),
-                                  option_size_text(row->max, max), row->default_text ? row->default_text : max);
+                                  option_size_text(row->max, max),
+                                  row->default_text ? row->default_text : max);
         case OPTION_DURATION:
                 return buf_printf(out, "%s … %s, e.g. %s", option_duration_text(row->min, min),
-                                  option_duration_text(row->max, max), row->default_text ? row->default_text : max);
+                                  option_duration_text(row->max, max),
+                                  row->default_text ? row->default_text : max);
         case OPTION_UNSIGNED:
                 break;
         }
@@ -123,7 +125,9 @@ const char *option_source_name(enum option_source source)
 
 const char *option_kind_name(enum option_kind kind)
 {
-        static const char *const names[] = { "text", "choice", "yes or no", "number", "size", "time", "list" };
+        static const char *const names[] = {
+                "text", "choice", "yes or no", "number", "size", "time", "list"
+        };
 
         return names[kind];
 }
@@ -134,7 +138,9 @@ static int help_row(const struct option_row *row, unsigned width, struct buf *ou
         char left[128], text[512];
 
         snprintf(left, sizeof(left), "--%s%s%s", row->key, row->kind == OPTION_BOOL ? "" : " ",
-                 row->kind == OPTION_BOOL ? "" : row->metavar ? row->metavar : "VALUE");
+                 row->kind == OPTION_BOOL ? ""
+                 : row->metavar           ? row->metavar
+                                          : "VALUE");
         for (size_t i = 2; i < strlen(row->key) + 2 && left[i]; i++)
                 if (left[i] == '_')
                         left[i] = '-';

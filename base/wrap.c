@@ -1,4 +1,5 @@
-/* See wrap.h. Word by word: a word that does not fit begins a new line, one longer than a line stands alone. */
+/* See wrap.h. Word by word: a word that does not fit begins a new line, one longer than a line stands alone.
+ */
 #include "base/wrap.h"
 
 #include <string.h>

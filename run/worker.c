@@ -108,12 +108,26 @@ void worker_set_reading(struct worker *w, bool on)
                 uv_read_stop((uv_stream_t *)&w->link->pipe);
 }
 
+/* Asks GET_VALUES and shuts our side: php-cgi answers and closes; libfcgi reads the question, says nothing, and closes at the end of input. Both show that somebody came to accept. */
+static bool link_ask(struct link *link)
+{
+        struct buf question;
+        bool asked = false;
+        uv_buf_t vec;
+
+        buf_init(&question, 256);
+        if (fcgi_get_values(&question) == 0) {
+                vec = uv_buf_init(buf_data(&question), (unsigned)buf_len(&question));
+                asked = uv_try_write((uv_stream_t *)&link->pipe, &vec, 1) == (int)vec.len && uv_shutdown(&link->shutdown, (uv_stream_t *)&link->pipe, NULL) == 0;
+        }
+        buf_fini(&question);
+        return asked;
+}
+
 static void link_connected(uv_connect_t *connect, int status)
 {
         struct link *link = connect->data;
         struct worker *w = link->worker;
-        struct buf question;
-        uv_buf_t vec;
 
         if (!w)
                 return;
@@ -124,19 +138,11 @@ static void link_connected(uv_connect_t *connect, int status)
                 return;
         }
         link->connected = true;
-        if (uv_read_start((uv_stream_t *)&link->pipe, link_alloc, link_read) < 0)
-                worker_end(w, SIGKILL);
-        if (!link->probe) {
+        uv_read_start((uv_stream_t *)&link->pipe, link_alloc, link_read);
+        if (!link->probe)
                 worker_is_idle(w);
-                return;
-        }
-        buf_init(&question, 256);
-        if (fcgi_get_values(&question) == 0) {
-                vec = uv_buf_init(buf_data(&question), (unsigned)buf_len(&question));
-                if (uv_try_write((uv_stream_t *)&link->pipe, &vec, 1) != (int)vec.len)
-                        worker_end(w, SIGKILL);
-        }
-        buf_fini(&question);
+        else if (!link_ask(link))
+                worker_end(w, SIGKILL);
 }
 
 static void worker_connect(struct worker *w, bool probe)

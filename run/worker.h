@@ -33,6 +33,7 @@ enum worker_state {
 struct link {
         uv_pipe_t pipe;
         uv_connect_t connect;
+        uv_shutdown_t shutdown;
         struct worker *worker; /* NULL once it is dropped */
         bool probe; /* asks GET_VALUES; otherwise the kept one */
         bool connected;

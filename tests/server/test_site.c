@@ -4,6 +4,7 @@
  * its tables. */
 #include "server/site.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -31,6 +32,7 @@
 #include "base/mem.h"
 
 #define ANSWER_SIZE 4096
+#define MEMO_NEAR   105 /* "/a.php/" and this are as long as the site remembers */
 
 struct fixture {
         char base[64]; /* holds the root, and what must never be reached */
@@ -52,18 +54,26 @@ static const char script[] =
         "<?php echo 'script ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'] ?? '', \"\\n\",\n"
         "$_SERVER['SCRIPT_FILENAME'];\n";
 
-static const char *const folders[] = { "",     "idx",         "idx/empty",  "html",
-                                       "both", "sub",         "sub/deep",   "dir.d",
-                                       ".git", ".well-known", "with blank", "html/in" };
+static const char *const folders[] = { "",           "idx",      "idx/empty",   "html", "both",
+                                       "sub",        "sub/deep", "dir.d",       ".git", ".well-known",
+                                       "with blank", "html/in",  ".well-knownx" };
 static const char *const scripts[] = { "a.php",         "idx/index.php",           "both/index.php",
                                        "sub/b.php",     "dir.d/index.php",         "UPPER.PHP",
                                        "sub/c.php.txt", "with blank/\xc3\xa9.php", ".well-known/w.php",
                                        "idx/other.php" };
-static const char *const files[] = {
-        "a.txt",       "noext",     "html/index.html", "both/index.html",          "style.css",
-        ".env",        ".htaccess", ".git/config",     ".well-known/security.txt", ".well-known/.secret",
-        "sub/.hidden", "a.php.bak"
-};
+static const char *const files[] = { "a.txt",
+                                     "noext",
+                                     "html/index.html",
+                                     "both/index.html",
+                                     "style.css",
+                                     ".env",
+                                     ".htaccess",
+                                     ".git/config",
+                                     ".well-known/security.txt",
+                                     ".well-known/.secret",
+                                     ".well-knownx/x.txt",
+                                     "sub/.hidden",
+                                     "a.php.bak" };
 
 static void write_file(const char *root, const char *name, const char *text)
 {
@@ -523,7 +533,7 @@ static void serves_only_well_known_among_dot_folders(void **state)
                 { "/.well-known/w.php/x", "script /.well-known/w.php /x" },
                 { "/%2ewell-known/security.txt", "file .well-known/security.txt" },
                 { "/.well-known", "404" },
-                { "/.well-knownx", "404" },
+                { "/.well-knownx/x.txt", "404" },
                 { "/sub/.well-known/x", "404" },
                 { "/...", "404" },
                 { "/..%00", "400" },
@@ -573,6 +583,26 @@ static void gives_a_front_controller_names_no_file_could_have(void **state)
         assert_string_equal(match.script_filename, long_answer);
         free(long_answer);
         site_match_fini(&match);
+}
+
+static void gives_a_script_a_path_info_of_any_length(void **state)
+{
+        const struct fixture *f = *state;
+        static const size_t lengths[] = { 60000, 1, MEMO_NEAR - 1, MEMO_NEAR, MEMO_NEAR + 1, 60000 };
+        char *path = mem_alloc(60000 + 8);
+
+        for (size_t i = 0; i < 2 * sizeof(lengths) / sizeof(lengths[0]); i++) { /* each twice in a row */
+                struct site_match match;
+
+                memset(path, 0, 60000 + 8);
+                memset(strcpy(path, "/a.php/") + 7, 'x', lengths[i / 2]);
+                site_resolve(f->site, slice_of(path), &match);
+                assert_int_equal(match.kind, SITE_SCRIPT);
+                assert_string_equal(match.script_name, "/a.php");
+                assert_string_equal(match.path_info, path + 6);
+                site_match_fini(&match);
+        }
+        free(path);
 }
 
 static void follows_no_link_to_the_outside(void **state)
@@ -695,19 +725,28 @@ static void tells_running_out_of_descriptors_from_not_found(void **state)
         assert_string_equal(file, "file a.txt");
 }
 
+static int open_descriptors(void)
+{
+        DIR *dir = opendir("/proc/self/fd");
+        int count = 0;
+
+        assert_non_null(dir);
+        while (readdir(dir))
+                count++;
+        closedir(dir);
+        return count;
+}
+
 static void closes_what_it_opened_and_nothing_else(void **state)
 {
         const struct fixture *f = *state;
-        int before = dup(0), after, saved;
+        int before = open_descriptors(), saved;
         struct site_match zeroes = { 0 }, match;
         char answer[ANSWER_SIZE];
 
         COMPARE(f, rows, false);
         COMPARE(f, differences, false);
-        close(before);
-        after = dup(0);
-        close(after);
-        assert_int_equal(before, after);
+        assert_int_equal(open_descriptors(), before);
 
         assert_int_equal(zeroes.kind, SITE_FILE);
         site_match_fini(&zeroes);
@@ -881,6 +920,7 @@ int main(void)
                 cmocka_unit_test(serves_only_well_known_among_dot_folders),
                 cmocka_unit_test(refuses_malformed_paths),
                 cmocka_unit_test(gives_a_front_controller_names_no_file_could_have),
+                cmocka_unit_test(gives_a_script_a_path_info_of_any_length),
                 cmocka_unit_test(follows_no_link_to_the_outside),
                 cmocka_unit_test(serves_no_fifo_and_does_not_wait_for_one),
                 cmocka_unit_test(encodes_the_location_of_a_redirect),
