@@ -103,6 +103,21 @@ static int read_value(const char *path, struct buf *out, struct cause *cause)
         return f ? close_file(f, path, r, cause) : r;
 }
 
+/* Encoded as curl does since 7.87: a blank is '+'. */
+static int encode_value(struct slice raw, struct buf *coded)
+{
+        struct slice piece;
+        bool first = true;
+        int r = 0;
+
+        while (r == 0 && slice_cut(&raw, ' ', &piece)) {
+                r = first ? 0 : buf_append(coded, "+", 1);
+                r = r ? r : url_encode(piece, false, coded);
+                first = false;
+        }
+        return r;
+}
+
 /* curl's rule: what comes first, '=' or '@', says what it is. */
 static int add_urlencoded(struct body *b, const char *value, struct cause *cause)
 {
@@ -120,7 +135,7 @@ static int add_urlencoded(struct body *b, const char *value, struct cause *cause
                 r = put(b, value, name, cause);
                 r = r ? r : put_str(b, "=", cause);
         }
-        if (r == 0 && url_encode(buf_slice(&raw), false, &coded) != 0)
+        if (r == 0 && encode_value(buf_slice(&raw), &coded) != 0)
                 r = cause_set(cause, -ENOMEM, "out of memory");
         if (r == 0)
                 r = put(b, buf_slice(&coded).ptr, buf_len(&coded), cause);

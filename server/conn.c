@@ -284,7 +284,7 @@ static void conn_refuse(struct conn *c, int status, const char *detail)
 
         c->state = CONN_BUSY;
         ex->close = true;
-        exchange_problem(ex, status, 0, detail);
+        exchange_problem(ex, status, status == 503 || status == 507 ? 5 : 0, detail);
 }
 
 static void conn_request(struct conn *c)

@@ -48,7 +48,10 @@ static void control_accept(struct control *control, struct exchange *ex, struct 
         site_match_fini(&match);
         if (kind != SITE_SCRIPT) {
                 job_free(draft);
-                exchange_problem(ex, 422, 0, kind == SITE_BAD ? "target: the path is malformed" : "target: the site has no script at this path");
+                if (kind == SITE_FAULT)
+                        exchange_problem(ex, 503, 5, "the site's folder cannot be read just now");
+                else
+                        exchange_problem(ex, 422, 0, kind == SITE_BAD ? "target: the path is malformed" : "target: the site has no script at this path");
                 return;
         }
         if (!draft->request.host[0]) {

@@ -159,6 +159,12 @@ static struct slice target_path(const char *target)
         return (struct slice){ target, strcspn(target, "?") };
 }
 
+static void entry_wait(struct entry *e)
+{
+        e->phase = ENTRY_WAITING;
+        DL_APPEND(e->jobs->waiting, e);
+}
+
 static void entry_start(struct entry *e)
 {
         struct jobs *jobs = e->jobs;
@@ -176,6 +182,11 @@ static void entry_start(struct entry *e)
         }
         if (e->match.kind != SITE_SCRIPT || !e->match.script_filename) {
                 site_resolve(jobs->config.site, target_path(e->job->request.target), &e->match);
+                if (e->match.kind == SITE_FAULT) { /* out of descriptors, say: that passes */
+                        entry_wait(e);
+                        uv_timer_start(&jobs->again, jobs_turn_again, UNSAVED_RETRY_MS, 0);
+                        return;
+                }
                 if (e->match.kind != SITE_SCRIPT) {
                         entry_answer(e, RUN_FAILED, 404, "the site has no script at this target");
                         return;
@@ -185,8 +196,7 @@ static void entry_start(struct entry *e)
         }
         r = script_start(jobs->dispatcher, true, site_root(jobs->config.site), &e->match, &e->job->request, &context, &handlers, e, &e->run, &cause);
         if (r == SCRIPT_BUSY) {
-                e->phase = ENTRY_WAITING;
-                DL_APPEND(jobs->waiting, e);
+                entry_wait(e);
                 return;
         }
         e->phase = ENTRY_RUNNING;
