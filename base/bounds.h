@@ -1,42 +1,43 @@
-/* Every fixed maximum of sendoff in one place. What a person may want to change is an option instead (server/config.c,
- * shown by `sendoff config`); what stands here is a bound of the program itself. Bytes unless the name says otherwise. */
+/* Every fixed maximum of sendoff in one place. What a person may want to change is an option instead
+ * (server/config.c, shown by `sendoff config`); what stands here is a bound of the program itself. Bytes
+ * unless the name says otherwise. */
 #ifndef SENDOFF_BASE_BOUNDS_H
 #define SENDOFF_BASE_BOUNDS_H
 
-#define HTTP_HEADERS_MAX       256       /* fields in one request or reply head */
-#define HTTP_CHUNK_LINE_MAX    256       /* a chunk-size line with its extensions */
-#define HTTP_TRAILER_MAX       (16 << 10) /* the trailer section after the last chunk */
-#define HTTP_PIPELINE_MAX      (64 << 10) /* read ahead of a request that is still being answered */
-#define CONN_OUT_HIGH          (256 << 10) /* unsent reply bytes at which the source is paused */
-#define CONN_OUT_LOW           (64 << 10) /* ...and at which it is resumed */
-#define CONN_READ_SIZE         (64 << 10) /* one read from a connection */
+#define HTTP_HEADERS_MAX    256         /* fields in one request or reply head */
+#define HTTP_CHUNK_LINE_MAX 256         /* a chunk-size line with its extensions */
+#define HTTP_TRAILER_MAX    (16 << 10)  /* the trailer section after the last chunk */
+#define HTTP_PIPELINE_MAX   (64 << 10)  /* read ahead of a request that is still being answered */
+#define CONN_OUT_HIGH       (256 << 10) /* unsent reply bytes at which the source is paused */
+#define CONN_OUT_LOW        (64 << 10)  /* ...and at which it is resumed */
+#define CONN_READ_SIZE      (64 << 10)  /* one read from a connection */
 
-#define PATH_SEGMENTS_MAX      256       /* segments in a URL path */
-#define CGI_HEAD_MAX           (64 << 10) /* the head of a CGI reply */
-#define CGI_HEADERS_MAX        256       /* fields in it */
-#define FCGI_RECORD_MAX        65535     /* content of one FastCGI record (FastCGI 1.0, 3.3) */
-#define FCGI_PARAMS_MAX        (1 << 20) /* all parameters of one request, encoded */
-#define RUN_LOG_MAX            (64 << 10) /* kept of a run's FastCGI stderr */
-#define PREFER_VALUE_MAX       (4 << 10)  /* all Prefer fields of a request together */
+#define PATH_SEGMENTS_MAX 256        /* segments in a URL path */
+#define CGI_HEAD_MAX      (64 << 10) /* the head of a CGI reply */
+#define CGI_HEADERS_MAX   256        /* fields in it */
+#define FCGI_RECORD_MAX   65535      /* content of one FastCGI record (FastCGI 1.0, 3.3) */
+#define FCGI_PARAMS_MAX   (1 << 20)  /* all parameters of one request, encoded */
+#define RUN_LOG_MAX       (64 << 10) /* kept of a run's FastCGI stderr */
+#define PREFER_VALUE_MAX  (4 << 10)  /* all Prefer fields of a request together */
 
-#define JOB_TARGET_MAX         (16 << 10)
-#define JOB_METHOD_MAX         32
-#define JOB_REASON_MAX         512
-#define JOB_RUNS_MAX           1000      /* runs of one job, crashes included */
-#define JOB_CRASHES_MAX        3         /* DESIGN promise 2: the crash budget */
-#define JOB_HEADERS_MAX        (256 << 10) /* the stored request's header block */
+#define JOB_TARGET_MAX  (16 << 10)
+#define JOB_METHOD_MAX  32
+#define JOB_REASON_MAX  512
+#define JOB_RUNS_MAX    1000        /* runs of one job, crashes included */
+#define JOB_CRASHES_MAX 3           /* DESIGN promise 2: the crash budget */
+#define JOB_HEADERS_MAX (256 << 10) /* the stored request's header block */
 
-#define STORE_BATCH_MAX        4096      /* operations in one group commit */
-#define STORE_LIST_MAX         1000      /* rows in one page of a listing */
-#define STORE_PURGE_STEP       200       /* finished jobs forgotten in one commit */
-#define JOBS_WINDOW_MAX        4096      /* ready jobs known in memory; the rest wait on disk */
+#define STORE_BATCH_MAX  4096 /* operations in one group commit */
+#define STORE_LIST_MAX   1000 /* rows in one page of a listing */
+#define STORE_PURGE_STEP 200  /* finished jobs forgotten in one commit */
+#define JOBS_WINDOW_MAX  4096 /* ready jobs known in memory; the rest wait on disk */
 
-#define JOB_JSON_MAX           (4 << 20) /* the JSON of POST /v1/jobs */
-#define CAUSE_MAX              512       /* the human sentence beside an error code */
-#define WORKERS_MAX            1024
-#define ACCESS_LOG_MAX         (1 << 20) /* unwritten access log lines; more are dropped and counted */
-#define CONN_OUT_MAX           (1 << 20) /* unsent reply bytes of one connection, whatever happens */
-#define RATE_ADDRESSES_MAX     16384     /* addresses whose rate is watched at once */
-#define WORKER_WORDS_MAX       64        /* words of --worker */
+#define JOB_JSON_MAX       (4 << 20) /* the JSON of POST /v1/jobs */
+#define CAUSE_MAX          512       /* the human sentence beside an error code */
+#define WORKERS_MAX        1024
+#define ACCESS_LOG_MAX     (1 << 20) /* unwritten access log lines; more are dropped and counted */
+#define CONN_OUT_MAX       (1 << 20) /* unsent reply bytes of one connection, whatever happens */
+#define RATE_ADDRESSES_MAX 16384     /* addresses whose rate is watched at once */
+#define WORKER_WORDS_MAX   64        /* words of --worker */
 
 #endif

@@ -1,4 +1,5 @@
-/* The bounded buffer: see buf.h. Grows by doubling up to its maximum, slides its content to the front before it grows. */
+/* The bounded buffer: see buf.h. Grows by doubling up to its maximum, slides its content to the front before
+ * it grows. */
 #include "base/buf.h"
 
 #include <assert.h>

@@ -51,9 +51,10 @@ char *clock_rfc3339(int64_t real_ms, char out[CLOCK_RFC3339_SIZE])
         int ms;
         struct tm tm = clock_utc(real_ms, &ms);
 
-        snprintf(out, CLOCK_RFC3339_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)(tm.tm_year + 1900) % 10000,
-                 (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
-                 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)ms % 1000);
+        snprintf(out, CLOCK_RFC3339_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
+                 (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
+                 (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+                 (unsigned)tm.tm_sec % 100, (unsigned)ms % 1000);
         return out;
 }
 
@@ -84,7 +85,7 @@ bool clock_http_parse(struct slice s, int64_t *real_ms)
         static const char *const forms[] = {
                 "%a, %d %b %Y %H:%M:%S GMT", /* IMF-fixdate */
                 "%A, %d-%b-%y %H:%M:%S GMT", /* RFC 850 */
-                "%a %b %e %H:%M:%S %Y", /* asctime */
+                "%a %b %e %H:%M:%S %Y",      /* asctime */
         };
         char text[64];
 

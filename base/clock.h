@@ -1,4 +1,5 @@
-/* Time as everybody here speaks it: int64_t milliseconds. "real" is since 1970-01-01 UTC and goes into records; "mono" never jumps and measures. */
+/* Time as everybody here speaks it: int64_t milliseconds. "real" is since 1970-01-01 UTC and goes into
+ * records; "mono" never jumps and measures. */
 #ifndef SENDOFF_BASE_CLOCK_H
 #define SENDOFF_BASE_CLOCK_H
 
@@ -15,9 +16,10 @@ int64_t clock_real_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_ns(void);
 
-char *clock_rfc3339(int64_t real_ms, char out[CLOCK_RFC3339_SIZE]); /* RFC 3339, UTC, milliseconds; returns out */
+char *clock_rfc3339(int64_t real_ms,
+                    char out[CLOCK_RFC3339_SIZE]);            /* RFC 3339, UTC, milliseconds; returns out */
 char *clock_http(int64_t real_ms, char out[CLOCK_HTTP_SIZE]); /* IMF-fixdate, RFC 9110, 5.6.7 */
-char *clock_clf(int64_t real_ms, char out[CLOCK_CLF_SIZE]); /* the access log's */
+char *clock_clf(int64_t real_ms, char out[CLOCK_CLF_SIZE]);   /* the access log's */
 
 /* Any of the three HTTP date forms (RFC 9110, 5.6.7). False when it is none. */
 bool clock_http_parse(struct slice s, int64_t *real_ms);

@@ -48,7 +48,8 @@ void log_say(enum log_level level, const char *room, const char *msg, const char
         if ((int)level > atomic_load(&log_level_now))
                 return;
         clock_rfc3339(clock_real_ms(), stamp);
-        at = line_add(at, snprintf(line, sizeof(line), "%s level=%s room=%s msg=\"%s\" ", stamp, level_names[level], room, msg));
+        at = line_add(at, snprintf(line, sizeof(line), "%s level=%s room=%s msg=\"%s\" ", stamp,
+                                   level_names[level], room, msg));
         va_start(args, format);
         at = line_add(at, vsnprintf(line + at, sizeof(line) - 1 - at, format, args));
         va_end(args);

@@ -1,5 +1,5 @@
-/* A {pointer, length} value that owns nothing: a view into somebody else's bytes, never NUL-terminated by contract. It is
- * valid as long as what it points into. Pass it by value. */
+/* A {pointer, length} value that owns nothing: a view into somebody else's bytes, never NUL-terminated by
+ * contract. It is valid as long as what it points into. Pass it by value. */
 #ifndef SENDOFF_BASE_SLICE_H
 #define SENDOFF_BASE_SLICE_H
 
@@ -22,7 +22,8 @@ bool slice_eq_nocase(struct slice a, struct slice b); /* ASCII case only */
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_ends(struct slice s, struct slice suffix);
 struct slice slice_trim(struct slice s); /* without SP and HTAB at both ends (OWS of RFC 9110, 5.6.3) */
-struct slice slice_from(struct slice s, size_t start); /* s without its first bytes; empty when start >= s.len */
+struct slice slice_from(struct slice s,
+                        size_t start); /* s without its first bytes; empty when start >= s.len */
 
 /* Cut the next piece up to `sep` off *rest. False when nothing is left. "a,,b" gives "a", "", "b". */
 bool slice_cut(struct slice *rest, char sep, struct slice *piece);

@@ -1,5 +1,5 @@
-/* Memory first, one file beyond the threshold. See spool.h. Writes go to the page cache: they are quick, and the sync belongs to the
- * store thread. */
+/* Memory first, one file beyond the threshold. See spool.h. Writes go to the page cache: they are quick, and
+ * the sync belongs to the store thread. */
 #include "base/spool.h"
 
 #include <errno.h>

@@ -1,8 +1,10 @@
-/* A spool holds a body of any size: in memory up to a threshold, beyond that in a file of its own in one folder. Request bodies and outputs live here
- * while they arrive; the store keeps the file when a job names it (store/store.h) and removes it otherwise.
+/* A spool holds a body of any size: in memory up to a threshold, beyond that in a file of its own in one
+ * folder. Request bodies and outputs live here while they arrive; the store keeps the file when a job names
+ * it (store/store.h) and removes it otherwise.
  *
- * Embedded; used by one thread at a time. The file is created with a random name at the first byte past the threshold and is removed by spool_fini unless
- * spool_keep was called. A file left by a crash is swept by the store at start. */
+ * Embedded; used by one thread at a time. The file is created with a random name at the first byte past the
+ * threshold and is removed by spool_fini unless spool_keep was called. A file left by a crash is swept by the
+ * store at start. */
 #ifndef SENDOFF_BASE_SPOOL_H
 #define SENDOFF_BASE_SPOOL_H
 
@@ -17,8 +19,8 @@
 
 struct spool {
         struct buf mem; /* all of it, while fd is -1 */
-        int dir_fd; /* borrowed */
-        int fd; /* -1 while in memory */
+        int dir_fd;     /* borrowed */
+        int fd;         /* -1 while in memory */
         bool keep;
         uint64_t len;
         uint64_t max;
@@ -30,7 +32,8 @@ enum {
         SPOOL_FULL = 1, /* it would pass max; nothing of this write was taken */
 };
 
-/* dir_fd is borrowed and must outlive the spool; -1 means memory only (then memory_max is the maximum too). */
+/* dir_fd is borrowed and must outlive the spool; -1 means memory only (then memory_max is the maximum too).
+ */
 void spool_init(struct spool *s, int dir_fd, size_t memory_max, uint64_t max);
 void spool_fini(struct spool *s); /* twice is harmless */
 

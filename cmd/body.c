@@ -1,4 +1,5 @@
-/* Request bodies from curl's flags: see body.h. Files are copied through, so that a large upload needs no memory. */
+/* Request bodies from curl's flags: see body.h. Files are copied through, so that a large upload needs no
+ * memory. */
 #include "cmd/body.h"
 
 #include <errno.h>
@@ -23,7 +24,8 @@ int body_init(struct body *b, struct cause *cause)
         b->any = b->form = false;
         b->dir_fd = open(tmp && *tmp ? tmp : "/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (b->dir_fd < 0)
-                return cause_set(cause, -errno, "no folder for large bodies: %s: %s", tmp && *tmp ? tmp : "/tmp", strerror(errno));
+                return cause_set(cause, -errno, "no folder for large bodies: %s: %s",
+                                 tmp && *tmp ? tmp : "/tmp", strerror(errno));
         spool_init(&b->spool, b->dir_fd, MEMORY_MAX, UINT64_MAX / 2);
         return random_hex(b->boundary, 32);
 }
@@ -40,7 +42,9 @@ static int put(struct body *b, const char *bytes, size_t len, struct cause *caus
 {
         int r = spool_write(&b->spool, bytes, len);
 
-        return r == 0 ? 0 : cause_set(cause, r < 0 ? r : -EFBIG, "the body cannot be kept: %s", strerror(r < 0 ? -r : EFBIG));
+        return r == 0 ? 0
+                      : cause_set(cause, r < 0 ? r : -EFBIG, "the body cannot be kept: %s",
+                                  strerror(r < 0 ? -r : EFBIG));
 }
 
 static int put_str(struct body *b, const char *text, struct cause *cause)
@@ -144,7 +148,8 @@ static int add_urlencoded(struct body *b, const char *value, struct cause *cause
         return r;
 }
 
-/* In a Content-Disposition parameter: quotes and line ends are percent-encoded, as browsers do (HTML, multipart/form-data encoding). */
+/* In a Content-Disposition parameter: quotes and line ends are percent-encoded, as browsers do (HTML,
+ * multipart/form-data encoding). */
 static int put_quoted(struct body *b, struct slice text, struct cause *cause)
 {
         int r = put_str(b, "\"", cause);
@@ -152,9 +157,10 @@ static int put_quoted(struct body *b, struct slice text, struct cause *cause)
         for (size_t i = 0; i < text.len && r == 0; i++) {
                 char c = text.ptr[i];
 
-                r = c == '"' ? put_str(b, "%22", cause) : c == '\r' ? put_str(b, "%0D", cause)
-                        : c == '\n'                                 ? put_str(b, "%0A", cause)
-                                                                    : put(b, &c, 1, cause);
+                r = c == '"'    ? put_str(b, "%22", cause)
+                    : c == '\r' ? put_str(b, "%0D", cause)
+                    : c == '\n' ? put_str(b, "%0A", cause)
+                                : put(b, &c, 1, cause);
         }
         return r ? r : put_str(b, "\"", cause);
 }

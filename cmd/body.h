@@ -6,10 +6,10 @@
 #include "base/spool.h"
 
 enum body_kind {
-        BODY_DATA, /* -d: joined by '&'; @file without its line ends */
-        BODY_BINARY, /* --data-binary: as it is */
+        BODY_DATA,      /* -d: joined by '&'; @file without its line ends */
+        BODY_BINARY,    /* --data-binary: as it is */
         BODY_URLENCODE, /* --data-urlencode: content, =content, name=content, @file, name@file */
-        BODY_FORM, /* -F: name=value, name=@file[;type=…][;filename=…], name=<file */
+        BODY_FORM,      /* -F: name=value, name=@file[;type=…][;filename=…], name=<file */
 };
 
 struct body {
@@ -22,7 +22,8 @@ struct body {
 int body_init(struct body *b, struct cause *cause) __attribute__((warn_unused_result)); /* 0 or < 0 */
 void body_fini(struct body *b);
 /* One flag's value, in the order of the command line. 0 or < 0 with the sentence. */
-int body_add(struct body *b, enum body_kind kind, const char *value, struct cause *cause) __attribute__((warn_unused_result));
+int body_add(struct body *b, enum body_kind kind, const char *value, struct cause *cause)
+        __attribute__((warn_unused_result));
 /* After the last one. */
 int body_end(struct body *b, struct cause *cause) __attribute__((warn_unused_result));
 

@@ -53,6 +53,7 @@ static int cancel(int argc, char **argv)
 const struct verb verb_cancel = {
         .name = "cancel",
         .line = "cancel jobs: queued ones at once, running ones are ended",
-        .help = "usage: sendoff cancel ID... [--server unix:PATH]\n\nExit code 1: a job had ended already.\n\n  sendoff cancel 000000018pjptgs4n38ajb8sxwn3\n",
+        .help = "usage: sendoff cancel ID... [--server unix:PATH]\n\nExit code 1: a job had ended "
+                "already.\n\n  sendoff cancel 000000018pjptgs4n38ajb8sxwn3\n",
         .run = cancel,
 };

@@ -18,14 +18,19 @@ static void print_row(const struct options *o, const struct option_row *row, uns
         buf_init(&value, 1 << 16);
         buf_init(&range, 1 << 12);
         if (option_value_text(o, row, &value) == 0 && option_range_text(row, &range) == 0) {
-                printf("%-22s %.*s%s\n", row->key, SLICE_ARG(buf_slice(&value)), buf_len(&value) ? "" : "(none)");
-                if (buf_printf(&line, "%s Default %s; %.*s%sset by: %s%s.", row->help, option_default_shown(row)[0] ? option_default_shown(row) : "none", SLICE_ARG(buf_slice(&range)), buf_len(&range) ? "; " : "",
-                               option_source_name(options_source(o, row)), row->reloadable ? "; reread on SIGHUP" : "") == 0) {
+                printf("%-22s %.*s%s\n", row->key, SLICE_ARG(buf_slice(&value)),
+                       buf_len(&value) ? "" : "(none)");
+                if (buf_printf(&line, "%s Default %s; %.*s%sset by: %s%s.", row->help,
+                               option_default_shown(row)[0] ? option_default_shown(row) : "none",
+                               SLICE_ARG(buf_slice(&range)), buf_len(&range) ? "; " : "",
+                               option_source_name(options_source(o, row)),
+                               row->reloadable ? "; reread on SIGHUP" : "") == 0) {
                         struct buf wrapped;
                         char *text = buf_take(&line);
 
                         buf_init(&wrapped, 1 << 16);
-                        if (buf_append_str(&wrapped, "    ") == 0 && wrap_text(&wrapped, text, 4, 4, width) == 0)
+                        if (buf_append_str(&wrapped, "    ") == 0 &&
+                            wrap_text(&wrapped, text, 4, 4, width) == 0)
                                 fwrite(buf_data(&wrapped), 1, buf_len(&wrapped), stdout);
                         buf_fini(&wrapped);
                         free(text);
@@ -45,8 +50,10 @@ static json_t *row_json(const struct options *o, const struct option_row *row)
         buf_init(&range, 1 << 12);
         if (option_value_text(o, row, &value) != 0 || option_range_text(row, &range) != 0)
                 buf_clear(&range);
-        json = json_pack("{s:s, s:s, s:s%, s:s, s:s%, s:s, s:b, s:s}", "key", row->key, "kind", option_kind_name(row->kind), "value", buf_slice(&value).ptr, buf_len(&value),
-                         "default", option_default_shown(row), "range", buf_slice(&range).ptr, buf_len(&range), "source", option_source_name(options_source(o, row)), "reloadable",
+        json = json_pack("{s:s, s:s, s:s%, s:s, s:s%, s:s, s:b, s:s}", "key", row->key, "kind",
+                         option_kind_name(row->kind), "value", buf_slice(&value).ptr, buf_len(&value),
+                         "default", option_default_shown(row), "range", buf_slice(&range).ptr,
+                         buf_len(&range), "source", option_source_name(options_source(o, row)), "reloadable",
                          row->reloadable, "help", row->help);
         buf_fini(&value);
         buf_fini(&range);
@@ -92,7 +99,9 @@ static int config_run(int argc, char **argv)
 const struct verb verb_config = {
         .name = "config",
         .line = "show every option: value, default, limits, where it came from",
-        .help = "usage: sendoff config [--json] [serve's options...]\n\nShows what `sendoff serve` with the same options, environment and ini file would use.\n\n"
-                "  sendoff config\n  sendoff config --config /etc/sendoff.ini --workers 8\n  SENDOFF_BODY_MAX=1G sendoff config --json\n",
+        .help = "usage: sendoff config [--json] [serve's options...]\n\nShows what `sendoff serve` with the "
+                "same options, environment and ini file would use.\n\n"
+                "  sendoff config\n  sendoff config --config /etc/sendoff.ini --workers 8\n  "
+                "SENDOFF_BODY_MAX=1G sendoff config --json\n",
         .run = config_run,
 };

@@ -27,7 +27,8 @@ static int64_t parse_time(const char *text)
         struct tm tm = { 0 };
         int ms = 0;
 
-        if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms) != 7)
+        if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+                   &tm.tm_min, &tm.tm_sec, &ms) != 7)
                 return -1;
         tm.tm_year -= 1900;
         tm.tm_mon -= 1;
@@ -60,18 +61,26 @@ static const char *colour_of(const char *state)
 
 static void print_row(const struct list *l, const json_t *job)
 {
-        const json_t *runs = json_object_get(job, "runs"), *last = json_array_get(runs, json_array_size(runs) - 1);
+        const json_t *runs = json_object_get(job, "runs"),
+                     *last = json_array_get(runs, json_array_size(runs) - 1);
         int64_t now = clock_real_ms(), created = parse_time(json_text(job, "created_at"));
-        int64_t began = last ? parse_time(json_text(last, "started_at")) : -1, ended = last ? parse_time(json_text(last, "ended_at")) : -1;
+        int64_t began = last ? parse_time(json_text(last, "started_at")) : -1,
+                ended = last ? parse_time(json_text(last, "ended_at")) : -1;
         const json_t *status = json_object_get(job, "status");
         char age[24], took[24], code[16] = "-";
         const char *state = json_text(job, "state");
 
         if (json_is_integer(status))
                 snprintf(code, sizeof(code), "%lld", (long long)json_integer_value(status));
-        printf("%-28s  %s%-9s%s  %3lld  %5s  %6s  %6s  %s %s\n", json_text(job, "id"), l->colours ? colour_of(state) : "", state, l->colours ? "\033[0m" : "",
-               (long long)json_integer_value(json_object_get(job, "run")), span(now - created, age, sizeof(age)),
-               span(began < 0 ? -1 : ended < 0 ? now - began : ended - began, took, sizeof(took)), code, json_text(job, "method"), json_text(job, "target"));
+        printf("%-28s  %s%-9s%s  %3lld  %5s  %6s  %6s  %s %s\n", json_text(job, "id"),
+               l->colours ? colour_of(state) : "", state, l->colours ? "\033[0m" : "",
+               (long long)json_integer_value(json_object_get(job, "run")),
+               span(now - created, age, sizeof(age)),
+               span(began < 0   ? -1
+                    : ended < 0 ? now - began
+                                : ended - began,
+                    took, sizeof(took)),
+               code, json_text(job, "method"), json_text(job, "target"));
 }
 
 static void print_page(struct list *l, const json_t *jobs)
@@ -87,7 +96,8 @@ static void print_page(struct list *l, const json_t *jobs)
                         continue;
                 }
                 if (l->shown == 0)
-                        printf("%-28s  %-9s  %3s  %5s  %6s  %6s  %s\n", "ID", "STATE", "RUN", "AGE", "TOOK", "STATUS", "TARGET");
+                        printf("%-28s  %-9s  %3s  %5s  %6s  %6s  %s\n", "ID", "STATE", "RUN", "AGE", "TOOK",
+                               "STATUS", "TARGET");
                 print_row(l, job);
         }
 }
@@ -95,8 +105,9 @@ static void print_page(struct list *l, const json_t *jobs)
 /* One page; *cursor is replaced by the next one's, NULL after the last. */
 static int list_page(struct list *l, char **cursor)
 {
-        char *path = mem_printf("/v1/jobs?limit=%ld%s%s%s%s", l->all ? 500 : l->limit, l->state ? "&state=" : "", l->state ? l->state : "", *cursor ? "&cursor=" : "",
-                                *cursor ? *cursor : "");
+        char *path =
+                mem_printf("/v1/jobs?limit=%ld%s%s%s%s", l->all ? 500 : l->limit, l->state ? "&state=" : "",
+                           l->state ? l->state : "", *cursor ? "&cursor=" : "", *cursor ? *cursor : "");
         struct client_reply reply;
         json_t *page = NULL;
         int r = talk_ask(&l->talk, "GET", path, SLICE(""), NULL, &reply);
@@ -105,7 +116,8 @@ static int list_page(struct list *l, char **cursor)
         free(*cursor);
         *cursor = NULL;
         if (r == EXIT_OK && reply.status != 200)
-                r = talk_refused("list", &reply) == EXIT_SERVER && reply.status == 400 ? EXIT_USAGE : EXIT_SERVER;
+                r = talk_refused("list", &reply) == EXIT_SERVER && reply.status == 400 ? EXIT_USAGE
+                                                                                       : EXIT_SERVER;
         else if (r == EXIT_OK)
                 r = (page = talk_json(&reply)) ? EXIT_OK : EXIT_SERVER;
         if (page) {
@@ -124,7 +136,9 @@ static bool is_plain(const char *text)
 
 static int list_run(int argc, char **argv)
 {
-        static const struct option options[] = { { "state", 1, NULL, 'S' }, { "limit", 1, NULL, 'l' }, { "all", 0, NULL, 'a' }, { "json", 0, NULL, 'j' }, { "server", 1, NULL, 's' }, { 0 } };
+        static const struct option options[] = { { "state", 1, NULL, 'S' },  { "limit", 1, NULL, 'l' },
+                                                 { "all", 0, NULL, 'a' },    { "json", 0, NULL, 'j' },
+                                                 { "server", 1, NULL, 's' }, { 0 } };
         struct list l = { .limit = 50 };
         char *cursor = NULL;
         int c, r;
@@ -146,7 +160,9 @@ static int list_run(int argc, char **argv)
         if (optind < argc)
                 return usage_error("list", "'%s' is not an option", argv[optind]);
         if (l.limit < 1 || l.limit > 1000 || (l.state && !is_plain(l.state)))
-                return usage_error("list", l.state && !is_plain(l.state) ? "--state takes names of states with commas between" : "--limit takes 1 to 1000");
+                return usage_error("list", l.state && !is_plain(l.state)
+                                                   ? "--state takes names of states with commas between"
+                                                   : "--limit takes 1 to 1000");
         l.colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
         r = talk_open(&l.talk, l.server);
         if (r == EXIT_OK) {
@@ -166,8 +182,10 @@ static int list_run(int argc, char **argv)
 const struct verb verb_list = {
         .name = "list",
         .line = "list jobs, newest first",
-        .help = "usage: sendoff list [--state STATE,...] [--limit N | --all] [--json] [--server unix:PATH]\n\n"
+        .help = "usage: sendoff list [--state STATE,...] [--limit N | --all] [--json] [--server "
+                "unix:PATH]\n\n"
                 "States: scheduled, ready, running, succeeded, failed, dead, cancelled, held.\n\n"
-                "  sendoff list\n  sendoff list --state ready,running\n  sendoff list --all --json | jq -r 'select(.status == 500).id'\n",
+                "  sendoff list\n  sendoff list --state ready,running\n  sendoff list --all --json | jq -r "
+                "'select(.status == 500).id'\n",
         .run = list_run,
 };

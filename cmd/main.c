@@ -15,12 +15,15 @@ static const struct verb *const verbs[] = {
 
 static void help(FILE *out)
 {
-        fputs("sendoff - send the request off, and carry on\n\nusage: sendoff VERB [options]\n       sendoff TARGET [options]       the same as sendoff send TARGET\n\n", out);
+        fputs("sendoff - send the request off, and carry on\n\nusage: sendoff VERB [options]\n       sendoff "
+              "TARGET [options]       the same as sendoff send TARGET\n\n",
+              out);
         for (size_t i = 0; i < VERB_COUNT; i++)
                 fprintf(out, "  %-8s %s\n", verbs[i]->name, verbs[i]->line);
         fputs("\nA first try:\n  sendoff serve ./site                       serve a folder, PHP included\n"
               "  sendoff send /report.php -d to=ada         have a script run in the background\n"
-              "  sendoff list                               see how it goes\n\nMore: sendoff VERB --help, sendoff --version\n",
+              "  sendoff list                               see how it goes\n\nMore: sendoff VERB --help, "
+              "sendoff --version\n",
               out);
 }
 

@@ -1,4 +1,5 @@
-/* sendoff send: requests to be carried out by the server, with curl's flags. Each target becomes one request to /v1/send/TARGET: method, headers and body are the request's own. */
+/* sendoff send: requests to be carried out by the server, with curl's flags. Each target becomes one request
+ * to /v1/send/TARGET: method, headers and body are the request's own. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ struct send {
 };
 
 static const char help[] =
-        "usage: sendoff send TARGET... [options]\n\nHas scripts of the site run in the background: the request is safe on disk when this returns.\n"
+        "usage: sendoff send TARGET... [options]\n\nHas scripts of the site run in the background: the "
+        "request is safe on disk when this returns.\n"
         "TARGET is a path of the site, with its query: /report.php?month=11\n\n"
         "  -d, --data DATA             a form field, or @file; several are joined by &; makes it a POST\n"
         "      --data-urlencode DATA   the same, encoded: name=value, name@file\n"
@@ -35,10 +37,12 @@ static const char help[] =
         "  -H, --header 'NAME: VALUE'  one more header field\n"
         "  -b, --cookie 'NAME=VALUE'   a Cookie field\n"
         "  -u, --user USER:PASSWORD    basic authentication\n"
-        "      --wait                  wait for the end, print what the script answered; exit code 1 when it failed\n"
+        "      --wait                  wait for the end, print what the script answered; exit code 1 when it "
+        "failed\n"
         "      --timeout SECONDS       wait no longer than this (the job goes on)\n"
         "      --json                  one receipt a line: {\"id\", \"location\", \"state\"}\n"
-        "      --server WHERE          unix:PATH or http://HOST:PORT; else SENDOFF_SERVER, else the default socket\n\n"
+        "      --server WHERE          unix:PATH or http://HOST:PORT; else SENDOFF_SERVER, else the default "
+        "socket\n\n"
         "  sendoff send /report.php -d to=ada\n"
         "  sendoff send /import.php -F file=@people.csv --wait\n"
         "  sendoff /a.php /b.php /c.php --wait           all at once, as long as the slowest\n";
@@ -49,7 +53,9 @@ static int add_header(struct send *s, const char *name, size_t name_len, const c
 
         if (name_len == 12 && strncasecmp(name, "content-type", 12) == 0)
                 s->has_type = true;
-        return r == 0 ? EXIT_OK : usage_error("send", "the header '%.*s' is malformed or too long", (int)name_len, name);
+        return r == 0 ? EXIT_OK
+                      : usage_error("send", "the header '%.*s' is malformed or too long", (int)name_len,
+                                    name);
 }
 
 static int header_flag(struct send *s, const char *text)
@@ -59,7 +65,8 @@ static int header_flag(struct send *s, const char *text)
         if (!colon)
                 return usage_error("send", "-H takes 'Name: value', not '%s'", text);
         if (strncasecmp(text, "sendoff-", 8) == 0)
-                return usage_error("send", "Sendoff-* headers are options of the server; none is known to this version");
+                return usage_error(
+                        "send", "Sendoff-* headers are options of the server; none is known to this version");
         return add_header(s, text, (size_t)(colon - text), colon + 1);
 }
 
@@ -70,7 +77,9 @@ static char *base64(const char *text)
         char *out = mem_alloc((len + 2) / 3 * 4 + 1);
 
         for (size_t i = 0; i < len; i += 3) {
-                unsigned n = (unsigned)(unsigned char)text[i] << 16 | (i + 1 < len ? (unsigned)(unsigned char)text[i + 1] << 8 : 0) | (i + 2 < len ? (unsigned char)text[i + 2] : 0);
+                unsigned n = (unsigned)(unsigned char)text[i] << 16 |
+                             (i + 1 < len ? (unsigned)(unsigned char)text[i + 1] << 8 : 0) |
+                             (i + 2 < len ? (unsigned char)text[i + 2] : 0);
 
                 out[at++] = digits[n >> 18 & 63];
                 out[at++] = digits[n >> 12 & 63];
@@ -122,7 +131,8 @@ static int one_flag(struct send *s, int c)
                 return EXIT_OK;
         case 'X':
                 s->method = optarg;
-                return http1_is_token(slice_of(optarg)) ? EXIT_OK : usage_error("send", "'%s' is no method", optarg);
+                return http1_is_token(slice_of(optarg)) ? EXIT_OK
+                                                        : usage_error("send", "'%s' is no method", optarg);
         case 'H':
                 return header_flag(s, optarg);
         case 'b':
@@ -149,9 +159,20 @@ static int one_flag(struct send *s, int c)
 static int parse_flags(struct send *s, int argc, char **argv)
 {
         static const struct option options[] = {
-                { "data", 1, NULL, 'd' }, { "data-urlencode", 1, NULL, OPT_URLENCODE }, { "data-binary", 1, NULL, OPT_BINARY }, { "form", 1, NULL, 'F' },
-                { "get", 0, NULL, 'G' }, { "request", 1, NULL, 'X' }, { "header", 1, NULL, 'H' }, { "cookie", 1, NULL, 'b' }, { "user", 1, NULL, 'u' },
-                { "wait", 0, NULL, OPT_WAIT }, { "timeout", 1, NULL, OPT_TIMEOUT }, { "json", 0, NULL, OPT_JSON }, { "server", 1, NULL, OPT_SERVER }, { 0 },
+                { "data", 1, NULL, 'd' },
+                { "data-urlencode", 1, NULL, OPT_URLENCODE },
+                { "data-binary", 1, NULL, OPT_BINARY },
+                { "form", 1, NULL, 'F' },
+                { "get", 0, NULL, 'G' },
+                { "request", 1, NULL, 'X' },
+                { "header", 1, NULL, 'H' },
+                { "cookie", 1, NULL, 'b' },
+                { "user", 1, NULL, 'u' },
+                { "wait", 0, NULL, OPT_WAIT },
+                { "timeout", 1, NULL, OPT_TIMEOUT },
+                { "json", 0, NULL, OPT_JSON },
+                { "server", 1, NULL, OPT_SERVER },
+                { 0 },
         };
         int c, r = EXIT_OK;
 
@@ -174,7 +195,8 @@ static int finish_body(struct send *s)
         if (s->as_get) {
                 char *at = buf_reserve(&s->query, (size_t)s->body.spool.len + 1);
 
-                if (!at || spool_read(&s->body.spool, 0, at, (size_t)s->body.spool.len) != (ssize_t)s->body.spool.len)
+                if (!at || spool_read(&s->body.spool, 0, at, (size_t)s->body.spool.len) !=
+                                   (ssize_t)s->body.spool.len)
                         return usage_error("send", "the data is too long for a query");
                 buf_wrote(&s->query, (size_t)s->body.spool.len);
                 s->body.any = false;
@@ -183,7 +205,8 @@ static int finish_body(struct send *s)
                 s->method = s->body.any ? "POST" : "GET";
         if (!s->body.any || s->has_type)
                 return EXIT_OK;
-        type = s->body.form ? mem_printf("multipart/form-data; boundary=%s", s->body.boundary) : mem_dup("application/x-www-form-urlencoded");
+        type = s->body.form ? mem_printf("multipart/form-data; boundary=%s", s->body.boundary)
+                            : mem_dup("application/x-www-form-urlencoded");
         r = add_header(s, "Content-Type", 12, type);
         free(type);
         return r;
@@ -192,12 +215,18 @@ static int finish_body(struct send *s)
 static int check_target(const char *target)
 {
         if (strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0)
-                return usage_error("send", "%s: URLs are not targets in this version, only paths of the site (/report.php)", target);
+                return usage_error(
+                        "send",
+                        "%s: URLs are not targets in this version, only paths of the site (/report.php)",
+                        target);
         if (target[0] != '/')
-                return usage_error("send", "'%s': a target is a path of the site and starts with '/'", target);
+                return usage_error("send", "'%s': a target is a path of the site and starts with '/'",
+                                   target);
         for (const char *c = target; *c; c++)
                 if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f || *c == '#')
-                        return usage_error("send", "'%s': blanks, '#' and bytes above 0x7e must be percent-encoded", target);
+                        return usage_error("send",
+                                           "'%s': blanks, '#' and bytes above 0x7e must be percent-encoded",
+                                           target);
         return EXIT_OK;
 }
 
@@ -232,10 +261,16 @@ static int send_one(struct send *s, const char *target)
 
         if (r != EXIT_OK)
                 return r;
-        path = mem_printf("/v1/send%s%s%.*s", target, buf_len(&s->query) == 0 ? "" : has_query ? "&" : "?", SLICE_ARG(buf_slice(&s->query)));
-        r = talk_ask(&s->talk, s->method, path, buf_slice(&s->headers), s->body.any ? &s->body.spool : NULL, &reply);
+        path = mem_printf("/v1/send%s%s%.*s", target,
+                          buf_len(&s->query) == 0 ? ""
+                          : has_query             ? "&"
+                                                  : "?",
+                          SLICE_ARG(buf_slice(&s->query)));
+        r = talk_ask(&s->talk, s->method, path, buf_slice(&s->headers), s->body.any ? &s->body.spool : NULL,
+                     &reply);
         if (r == EXIT_OK)
-                r = reply.status == 202 ? accepted(s, &reply, clock_mono_ns() - began) : talk_refused(target, &reply);
+                r = reply.status == 202 ? accepted(s, &reply, clock_mono_ns() - began)
+                                        : talk_refused(target, &reply);
         client_reply_fini(&reply);
         free(path);
         return r;
@@ -258,7 +293,8 @@ static int wait_with_clock(struct send *s, const char *id, json_t **job)
                 r = talk_job(&s->talk, id, 1, job);
                 if (r == EXIT_OK && !job_is_final(*job))
                         fprintf(stderr, "\r%s %llds ", json_text(*job, "state"), (long long)seconds + 1);
-        } while (r == EXIT_OK && !job_is_final(*job) && !(s->timeout_s && clock_mono_ms() - began >= s->timeout_s * 1000));
+        } while (r == EXIT_OK && !job_is_final(*job) &&
+                 !(s->timeout_s && clock_mono_ms() - began >= s->timeout_s * 1000));
         fprintf(stderr, "\r\033[K");
         return r;
 }
@@ -281,7 +317,8 @@ static int wait_for(struct send *s, const char *id)
                         r = talk_result(&s->talk, id, false, stdout);
                 }
                 if (r == EXIT_OK && !job_succeeded(job)) {
-                        fprintf(stderr, "sendoff send: %s %s: %s\n", id, json_text(job, "state"), json_text(job, "reason"));
+                        fprintf(stderr, "sendoff send: %s %s: %s\n", id, json_text(job, "state"),
+                                json_text(job, "reason"));
                         r = EXIT_JOB;
                 }
         }
@@ -318,7 +355,8 @@ static int send_run(int argc, char **argv)
         if (body_init(&s.body, &cause) < 0)
                 return usage_error("send", "%s", cause.text);
         if (argc > 1 && first < argc)
-                r = usage_error("send", "programs (-- program args...) are not targets in this version, only paths of the site (/report.php)");
+                r = usage_error("send", "programs (-- program args...) are not targets in this version, only "
+                                        "paths of the site (/report.php)");
         else
                 r = parse_flags(&s, argc, argv);
         if (r == EXIT_OK && optind == argc)

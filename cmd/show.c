@@ -27,11 +27,14 @@ static void print_runs(const json_t *runs)
                 const json_t *run = json_array_get(runs, i);
                 const json_t *status = json_object_get(run, "status");
 
-                printf("run %-10lld %s  %s - %s", (long long)json_integer_value(json_object_get(run, "number")), json_text(run, "outcome"), json_text(run, "started_at"),
+                printf("run %-10lld %s  %s - %s",
+                       (long long)json_integer_value(json_object_get(run, "number")),
+                       json_text(run, "outcome"), json_text(run, "started_at"),
                        json_text(run, "ended_at")[0] ? json_text(run, "ended_at") : "…");
                 if (json_is_integer(status))
                         printf("  status %lld", (long long)json_integer_value(status));
-                printf("  connection status %lld\n", (long long)json_integer_value(json_object_get(run, "connection_status")));
+                printf("  connection status %lld\n",
+                       (long long)json_integer_value(json_object_get(run, "connection_status")));
                 if (json_text(run, "reason")[0])
                         printf("               %s\n", json_text(run, "reason"));
         }
@@ -77,7 +80,9 @@ static int show_one(struct talk *t, const char *word, bool as_json)
 
 static int show(int argc, char **argv)
 {
-        static const struct option options[] = { { "json", 0, NULL, 'j' }, { "server", 1, NULL, 's' }, { 0 } };
+        static const struct option options[] = { { "json", 0, NULL, 'j' },
+                                                 { "server", 1, NULL, 's' },
+                                                 { 0 } };
         const char *server = NULL;
         bool as_json = false;
         struct talk t;
@@ -103,6 +108,8 @@ static int show(int argc, char **argv)
 const struct verb verb_show = {
         .name = "show",
         .line = "show a job: its state, and every run it had",
-        .help = "usage: sendoff show ID... [--json] [--server unix:PATH]\n\n  sendoff show 000000018pjptgs4n38ajb8sxwn3\n  sendoff show --json 000000018pjptgs4n38ajb8sxwn3 | jq .runs\n",
+        .help = "usage: sendoff show ID... [--json] [--server unix:PATH]\n\n  sendoff show "
+                "000000018pjptgs4n38ajb8sxwn3\n  sendoff show --json 000000018pjptgs4n38ajb8sxwn3 | jq "
+                ".runs\n",
         .run = show,
 };

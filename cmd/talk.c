@@ -42,13 +42,17 @@ static int talk_failed(int r, const struct cause *cause)
 {
         fprintf(stderr, "sendoff: %s\n", cause->text);
         if (r == CLIENT_NO_SERVER)
-                fprintf(stderr, "Start one with `sendoff serve DIR`, or say where it is with --server unix:PATH or SENDOFF_SERVER.\n");
+                fprintf(stderr, "Start one with `sendoff serve DIR`, or say where it is with --server "
+                                "unix:PATH or SENDOFF_SERVER.\n");
         return EXIT_SERVER;
 }
 
-int talk_ask(struct talk *t, const char *method, const char *path, struct slice headers, const struct spool *body, struct client_reply *reply)
+int talk_ask(struct talk *t, const char *method, const char *path, struct slice headers,
+             const struct spool *body, struct client_reply *reply)
 {
-        const struct client_request request = { .method = method, .path = path, .headers = headers, .body = body };
+        const struct client_request request = {
+                .method = method, .path = path, .headers = headers, .body = body
+        };
         struct cause cause = { "" };
         int r = client_ask(t->client, &request, NULL, reply, &cause);
 
@@ -62,7 +66,8 @@ int talk_refused(const char *what, const struct client_reply *reply)
         json_t *json = json_loadb(body.ptr, body.len, 0, &error);
         const char *detail = json ? json_string_value(json_object_get(json, "detail")) : NULL;
 
-        fprintf(stderr, "sendoff: %s: %s (%d %s)\n", what, detail ? detail : "refused", reply->status, http1_reason(reply->status));
+        fprintf(stderr, "sendoff: %s: %s (%d %s)\n", what, detail ? detail : "refused", reply->status,
+                http1_reason(reply->status));
         json_decref(json);
         return EXIT_SERVER;
 }
@@ -127,7 +132,8 @@ static bool result_wanted(void *arg, const struct client_reply *head)
 
         result->refused = client_reply_header(head, SLICE("sendoff-job")).ptr == NULL;
         if (!result->refused && result->headers)
-                fprintf(result->out, "HTTP/1.1 %d %s\r\n%.*s\r\n", head->status, http1_reason(head->status), SLICE_ARG(buf_slice(&head->headers)));
+                fprintf(result->out, "HTTP/1.1 %d %s\r\n%.*s\r\n", head->status, http1_reason(head->status),
+                        SLICE_ARG(buf_slice(&head->headers)));
         return !result->refused;
 }
 

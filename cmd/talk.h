@@ -13,27 +13,34 @@ struct talk {
         char *server; /* where it was looked for */
 };
 
-/* server: --server's value, or NULL: then SENDOFF_SERVER, then the default socket. EXIT_OK or EXIT_USAGE (said on stderr). */
+/* server: --server's value, or NULL: then SENDOFF_SERVER, then the default socket. EXIT_OK or EXIT_USAGE
+ * (said on stderr). */
 int talk_open(struct talk *t, const char *server);
 void talk_close(struct talk *t);
 
-/* Asks; body NULL for none. EXIT_OK whatever the status, EXIT_SERVER when there is no server or no whole reply (said on stderr). Finish the reply in every case. */
-int talk_ask(struct talk *t, const char *method, const char *path, struct slice headers, const struct spool *body, struct client_reply *reply);
+/* Asks; body NULL for none. EXIT_OK whatever the status, EXIT_SERVER when there is no server or no whole
+ * reply (said on stderr). Finish the reply in every case. */
+int talk_ask(struct talk *t, const char *method, const char *path, struct slice headers,
+             const struct spool *body, struct client_reply *reply);
 
-/* Says a refusal (problem+json's detail, else the status) on stderr, with `what` in front; returns EXIT_SERVER. */
+/* Says a refusal (problem+json's detail, else the status) on stderr, with `what` in front; returns
+ * EXIT_SERVER. */
 int talk_refused(const char *what, const struct client_reply *reply);
 
 /* The reply's JSON, the caller's; NULL (said on stderr) when it is none. */
 json_t *talk_json(const struct client_reply *reply);
 
-/* The record of a job, asked for with a wait of wait_s seconds (0: none). EXIT_OK and *job; EXIT_SERVER, said. */
+/* The record of a job, asked for with a wait of wait_s seconds (0: none). EXIT_OK and *job; EXIT_SERVER,
+ * said. */
 int talk_job(struct talk *t, const char *id, int wait_s, json_t **job);
 /* Until the job is in a final state or timeout_s is over (0: none; then *job is what it is). */
 int talk_wait(struct talk *t, const char *id, int timeout_s, json_t **job);
-/* The script's reply body to `out`, its status line and headers first when asked. EXIT_OK; EXIT_SERVER (said). */
+/* The script's reply body to `out`, its status line and headers first when asked. EXIT_OK; EXIT_SERVER
+ * (said). */
 int talk_result(struct talk *t, const char *id, bool headers, FILE *out);
 
-/* An id, also out of a status URL: the last 28 characters that form one. NULL when there is none. Points into a static-free buffer of the caller's. */
+/* An id, also out of a status URL: the last 28 characters that form one. NULL when there is none. Points into
+ * a static-free buffer of the caller's. */
 #define TALK_ID_SIZE 32
 const char *talk_id(const char *text, char out[TALK_ID_SIZE]);
 

@@ -11,12 +11,13 @@ enum {
 
 struct verb {
         const char *name;
-        const char *line; /* for the list of verbs */
-        const char *help; /* all of --help */
+        const char *line;                  /* for the list of verbs */
+        const char *help;                  /* all of --help */
         int (*run)(int argc, char **argv); /* argv[0] is the verb */
 };
 
-extern const struct verb verb_serve, verb_send, verb_list, verb_show, verb_wait, verb_result, verb_cancel, verb_config;
+extern const struct verb verb_serve, verb_send, verb_list, verb_show, verb_wait, verb_result, verb_cancel,
+        verb_config;
 
 /* "sendoff send: …" on stderr and a pointer to --help; returns EXIT_USAGE. */
 int usage_error(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));

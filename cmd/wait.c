@@ -23,7 +23,8 @@ static int wait_one(struct talk *t, const char *word, int timeout_s, bool as_jso
                 puts(text ? text : "{}");
                 free(text);
         } else {
-                printf("%s  %s%s%s\n", id, json_text(job, "state"), json_text(job, "reason")[0] ? ": " : "", json_text(job, "reason"));
+                printf("%s  %s%s%s\n", id, json_text(job, "state"), json_text(job, "reason")[0] ? ": " : "",
+                       json_text(job, "reason"));
         }
         fflush(stdout);
         if (!job_is_final(job))
@@ -35,7 +36,9 @@ static int wait_one(struct talk *t, const char *word, int timeout_s, bool as_jso
 
 static int wait_run(int argc, char **argv)
 {
-        static const struct option options[] = { { "json", 0, NULL, 'j' }, { "timeout", 1, NULL, 't' }, { "server", 1, NULL, 's' }, { 0 } };
+        static const struct option options[] = {
+                { "json", 0, NULL, 'j' }, { "timeout", 1, NULL, 't' }, { "server", 1, NULL, 's' }, { 0 }
+        };
         const char *server = NULL;
         bool as_json = false;
         int c, r, worst = EXIT_OK, timeout_s = 0;
@@ -69,7 +72,9 @@ static int wait_run(int argc, char **argv)
 const struct verb verb_wait = {
         .name = "wait",
         .line = "wait until jobs have ended",
-        .help = "usage: sendoff wait ID... [--timeout SECONDS] [--json] [--server unix:PATH]\n\nExit code 0: all succeeded; 1: one did not, or the time was over (it goes on); 3: no server.\n\n"
-                "  id=$(sendoff send --json /report.php | jq -r .id)\n  sendoff wait \"$id\" && sendoff result \"$id\"\n",
+        .help = "usage: sendoff wait ID... [--timeout SECONDS] [--json] [--server unix:PATH]\n\nExit code 0: "
+                "all succeeded; 1: one did not, or the time was over (it goes on); 3: no server.\n\n"
+                "  id=$(sendoff send --json /report.php | jq -r .id)\n  sendoff wait \"$id\" && sendoff "
+                "result \"$id\"\n",
         .run = wait_run,
 };

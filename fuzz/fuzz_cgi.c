@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (length && cgi_head_parse((struct slice){ bytes, length }, head, &cause) == 0) {
                 assert(head->status >= 200 && head->status <= 599 && head->header_count <= CGI_HEADERS_MAX);
                 for (size_t i = 0; i < head->header_count; i++) {
-                        assert(http1_is_token(head->headers[i].name) && http1_is_field_value(head->headers[i].value));
+                        assert(http1_is_token(head->headers[i].name) &&
+                               http1_is_field_value(head->headers[i].value));
                         assert(!slice_eq_nocase(head->headers[i].name, SLICE("transfer-encoding")));
                 }
         }

@@ -1,4 +1,5 @@
-/* The chunked decoder: fed at once and cut at a place the input chooses, it yields the same content and the same verdict. */
+/* The chunked decoder: fed at once and cut at a place the input chooses, it yields the same content and the
+ * same verdict. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -18,11 +18,13 @@ static int feed(struct fcgi_decoder *d, const char *bytes, size_t size, struct b
 
         while ((r = fcgi_decode(d, 1, &in, &event, &cause)) == 0) {
                 if (event.what == FCGI_SAW_STDOUT || event.what == FCGI_SAW_STDERR) {
-                        assert(event.data.len > 0 && event.data.ptr >= bytes && event.data.ptr + event.data.len <= bytes + size);
+                        assert(event.data.len > 0 && event.data.ptr >= bytes &&
+                               event.data.ptr + event.data.len <= bytes + size);
                         for (size_t i = 0; i < event.data.len; i++)
                                 assert(buf_printf(out, "%d:%c", event.what, event.data.ptr[i]) == 0);
                 } else {
-                        assert(buf_printf(out, "[%d %u %d]", event.what, event.what == FCGI_SAW_END ? event.app_status : 0,
+                        assert(buf_printf(out, "[%d %u %d]", event.what,
+                                          event.what == FCGI_SAW_END ? event.app_status : 0,
                                           event.what == FCGI_SAW_END ? event.protocol_status : 0) == 0);
                 }
         }

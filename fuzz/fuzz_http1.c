@@ -1,4 +1,5 @@
-/* Request heads: whatever comes, the parser stays inside the bytes, and what it accepts says the same when read again by hand. */
+/* Request heads: whatever comes, the parser stays inside the bytes, and what it accepts says the same when
+ * read again by hand. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ static void check(const struct http1_request *req, const char *head, size_t len)
         unsigned lengths = 0, codings = 0, hosts = 0;
 
         assert(http1_is_token(req->method) && inside(req->method, head, len));
-        assert(inside(req->target, head, len) && inside(req->path, head, len) && inside(req->query, head, len) && inside(req->host, head, len));
+        assert(inside(req->target, head, len) && inside(req->path, head, len) &&
+               inside(req->query, head, len) && inside(req->host, head, len));
         assert(req->path.len > 0 && (req->path.ptr[0] == '/' || slice_eq(req->path, SLICE("*"))));
         assert(req->header_count <= HTTP_HEADERS_MAX);
         for (size_t i = 0; i < req->header_count; i++) {
@@ -28,7 +30,8 @@ static void check(const struct http1_request *req, const char *head, size_t len)
                 hosts += slice_eq_nocase(req->headers[i].name, SLICE("host"));
         }
         assert(lengths + codings <= 1 && hosts <= 1);
-        assert((req->framing == HTTP1_LENGTH) == (lengths == 1) && (req->framing == HTTP1_CHUNKED) == (codings == 1));
+        assert((req->framing == HTTP1_LENGTH) == (lengths == 1) &&
+               (req->framing == HTTP1_CHUNKED) == (codings == 1));
         assert(req->minor == 0 || hosts == 1);
 }
 

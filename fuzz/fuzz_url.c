@@ -1,4 +1,5 @@
-/* Paths: what url_path_normalise accepts starts with '/', has no empty, "." or ".." segment and no NUL, and is itself its own normal form when it is encoded again. */
+/* Paths: what url_path_normalise accepts starts with '/', has no empty, "." or ".." segment and no NUL, and
+ * is itself its own normal form when it is encoded again. */
 #include <assert.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* Runs a fuzz target over every file of the folders given, so that what a fuzzer once found is tried in the ordinary tests. Fails when there is no file. */
+/* Runs a fuzz target over every file of the folders given, so that what a fuzzer once found is tried in the
+ * ordinary tests. Fails when there is no file. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

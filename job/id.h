@@ -1,5 +1,6 @@
-/* A job's id: 40 bits of sequence number, then 100 random bits, as 28 characters of Crockford's base 32 in lower case. The number leads straight to the
- * row (no second index to keep) and sorts by age; the random part makes the URL the permission (DESIGN section 3: ≥ 96 bits) and is compared in full. */
+/* A job's id: 40 bits of sequence number, then 100 random bits, as 28 characters of Crockford's base 32 in
+ * lower case. The number leads straight to the row (no second index to keep) and sorts by age; the random
+ * part makes the URL the permission (DESIGN section 3: ≥ 96 bits) and is compared in full. */
 #ifndef SENDOFF_JOB_ID_H
 #define SENDOFF_JOB_ID_H
 

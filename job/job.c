@@ -1,4 +1,5 @@
-/* The pure core: states, legal edges, and what an event does to a job. See the picture in job.h. Everything here can be walked at random without a socket or a disk (tests/job). */
+/* The pure core: states, legal edges, and what an event does to a job. See the picture in job.h. Everything
+ * here can be walked at random without a socket or a disk (tests/job). */
 #include "job/job.h"
 
 #include <assert.h>
@@ -14,8 +15,8 @@ static const unsigned legal[JOB_STATES] = {
         [JOB_DRAFT] = TO(JOB_SCHEDULED) | TO(JOB_READY) | TO(JOB_RUNNING),
         [JOB_SCHEDULED] = TO(JOB_READY) | TO(JOB_CANCELLED),
         [JOB_READY] = TO(JOB_RUNNING) | TO(JOB_CANCELLED),
-        [JOB_RUNNING] = TO(JOB_SUCCEEDED) | TO(JOB_FAILED) | TO(JOB_DEAD) | TO(JOB_CANCELLED) | TO(JOB_READY)
-                | TO(JOB_SCHEDULED) | TO(JOB_HELD),
+        [JOB_RUNNING] = TO(JOB_SUCCEEDED) | TO(JOB_FAILED) | TO(JOB_DEAD) | TO(JOB_CANCELLED) |
+                        TO(JOB_READY) | TO(JOB_SCHEDULED) | TO(JOB_HELD),
         [JOB_HELD] = TO(JOB_READY) | TO(JOB_CANCELLED),
 };
 
@@ -145,8 +146,8 @@ static enum job_state job_after_crash(struct job *job)
         if (job->crashes < JOB_CRASHES_MAX)
                 return JOB_READY;
         memcpy(why, job->run.reason, sizeof(why));
-        snprintf(job->run.reason, sizeof(job->run.reason), "%.400s; crash %u of at most %d, not run again", why,
-                 job->crashes, JOB_CRASHES_MAX);
+        snprintf(job->run.reason, sizeof(job->run.reason), "%.400s; crash %u of at most %d, not run again",
+                 why, job->crashes, JOB_CRASHES_MAX);
         return JOB_DEAD;
 }
 

@@ -1,5 +1,5 @@
-/* The job: what is kept of a request that was sent off, the states it goes through, and what an event does to it. Pure: no fd, no clock; times are
- * real milliseconds given by the caller.
+/* The job: what is kept of a request that was sent off, the states it goes through, and what an event does to
+ * it. Pure: no fd, no clock; times are real milliseconds given by the caller.
  *
  *                    accept                       end of the run
  *   (draft) ──┬──▶ ready ──start──▶ running ──┬──▶ succeeded
@@ -23,26 +23,26 @@
 #include "job/id.h"
 
 enum job_state { /* the numbers are on disk: never change one */
-        JOB_DRAFT = 0,
-        JOB_SCHEDULED = 1,
-        JOB_READY = 2,
-        JOB_RUNNING = 3,
-        JOB_SUCCEEDED = 4,
-        JOB_FAILED = 5,
-        JOB_DEAD = 6,
-        JOB_CANCELLED = 7,
-        JOB_HELD = 8,
-        JOB_STATES = 9,
+                 JOB_DRAFT = 0,
+                 JOB_SCHEDULED = 1,
+                 JOB_READY = 2,
+                 JOB_RUNNING = 3,
+                 JOB_SUCCEEDED = 4,
+                 JOB_FAILED = 5,
+                 JOB_DEAD = 6,
+                 JOB_CANCELLED = 7,
+                 JOB_HELD = 8,
+                 JOB_STATES = 9,
 };
 
-enum run_outcome { /* the numbers are on disk: never change one */
-        RUN_NONE = 0, /* under way */
-        RUN_SUCCEEDED = 1,
-        RUN_FAILED = 2, /* its own answer was a failure */
-        RUN_CRASHED = 3, /* the worker died under it, or the server did */
-        RUN_STOPPED = 4, /* ended on purpose: cancelled */
-        RUN_PUT_BACK = 5, /* ended by an orderly shutdown; does not count against any budget */
-        RUN_OUTCOMES = 6,
+enum run_outcome {               /* the numbers are on disk: never change one */
+                   RUN_NONE = 0, /* under way */
+                   RUN_SUCCEEDED = 1,
+                   RUN_FAILED = 2,   /* its own answer was a failure */
+                   RUN_CRASHED = 3,  /* the worker died under it, or the server did */
+                   RUN_STOPPED = 4,  /* ended on purpose: cancelled */
+                   RUN_PUT_BACK = 5, /* ended by an orderly shutdown; does not count against any budget */
+                   RUN_OUTCOMES = 6,
 };
 
 /* One attempt. */
@@ -50,33 +50,34 @@ struct job_run {
         uint32_t number; /* from 1 */
         enum run_outcome outcome;
         int64_t started_ms;
-        int64_t ended_ms; /* 0 while under way */
-        int connection_status; /* 0 normal, 1 aborted, 2 timed out, 3 both */
-        int status; /* the HTTP status it answered; 0 none */
-        int exit_code; /* -1 none */
-        int signal; /* 0 none */
-        int64_t cpu_ms; /* -1 unknown */
-        int64_t peak_rss_kb; /* -1 unknown */
+        int64_t ended_ms;            /* 0 while under way */
+        int connection_status;       /* 0 normal, 1 aborted, 2 timed out, 3 both */
+        int status;                  /* the HTTP status it answered; 0 none */
+        int exit_code;               /* -1 none */
+        int signal;                  /* 0 none */
+        int64_t cpu_ms;              /* -1 unknown */
+        int64_t peak_rss_kb;         /* -1 unknown */
         char reason[JOB_REASON_MAX]; /* one sentence saying why it failed; "" when it did not */
 };
 
 /* The stored request. All strings are owned by the job, never NULL. */
 struct job_request {
-        char *method; /* "POST" */
-        char *target; /* "/report.php?to=a": origin-form, undecoded */
-        char *headers; /* "Name: value\r\n" lines (net/http1.h, http1_block_next), without hop-by-hop fields and Content-Length */
-        char *host; /* the authority the caller used, with its port; may be "" */
-        char *remote; /* "127.0.0.1:50412", "[::1]:50412", "unix:" */
-        char *local; /* "127.0.0.1:8080" or "unix:" */
+        char *method;  /* "POST" */
+        char *target;  /* "/report.php?to=a": origin-form, undecoded */
+        char *headers; /* "Name: value\r\n" lines (net/http1.h, http1_block_next), without hop-by-hop fields
+                          and Content-Length */
+        char *host;    /* the authority the caller used, with its port; may be "" */
+        char *remote;  /* "127.0.0.1:50412", "[::1]:50412", "unix:" */
+        char *local;   /* "127.0.0.1:8080" or "unix:" */
         struct spool body;
 };
 
 /* What the run answered. */
 struct job_reply {
-        int status; /* 0: no reply kept */
+        int status;    /* 0: no reply kept */
         char *headers; /* block, may be NULL */
         struct spool body;
-        bool cut; /* the body was cut at output_max */
+        bool cut;  /* the body was cut at output_max */
         char *log; /* FastCGI stderr, at most RUN_LOG_MAX bytes, may be NULL */
 };
 
@@ -85,36 +86,41 @@ struct job {
         enum job_state state;
         char *queue; /* "default" */
         int64_t created_ms;
-        int64_t run_at_ms; /* not before this time; = created_ms when at once */
-        int64_t finished_ms; /* 0 until it is in a final state */
-        uint32_t crashes; /* runs cut short so far; JOB_CRASHES_MAX ends the job */
-        bool cancel_asked; /* somebody cancelled it while it was running */
-        struct job_run run; /* the last run, or the one under way; number 0 before the first */
-        uint32_t earlier_count; /* runs before it, loaded only when asked for; see store_get */
+        int64_t run_at_ms;       /* not before this time; = created_ms when at once */
+        int64_t finished_ms;     /* 0 until it is in a final state */
+        uint32_t crashes;        /* runs cut short so far; JOB_CRASHES_MAX ends the job */
+        bool cancel_asked;       /* somebody cancelled it while it was running */
+        struct job_run run;      /* the last run, or the one under way; number 0 before the first */
+        uint32_t earlier_count;  /* runs before it, loaded only when asked for; see store_get */
         struct job_run *earlier; /* owned; NULL when not loaded */
         struct job_request request;
         struct job_reply reply;
 };
 
-struct job *job_new(void); /* a draft with empty strings, queue "default"; spools not initialised to a folder (memory only, 0 bytes) */
+struct job *job_new(void); /* a draft with empty strings, queue "default"; spools not initialised to a folder
+                              (memory only, 0 bytes) */
 void job_free(struct job *job); /* spools are finished: files not kept are removed. NULL is fine */
 
 const char *job_state_name(enum job_state state); /* "ready"; never NULL */
 bool job_state_parse(struct slice name, enum job_state *out);
-bool job_state_is_final(enum job_state state); /* succeeded, failed, dead, cancelled */
+bool job_state_is_final(enum job_state state);              /* succeeded, failed, dead, cancelled */
 bool job_state_may(enum job_state from, enum job_state to); /* the one table of legal edges */
 const char *run_outcome_name(enum run_outcome outcome);
 
-/* The events. Each takes the job from its state along a legal edge (asserted) and leaves in it what is to be stored. */
-void job_accept(struct job *job, bool start_now, int64_t now_ms); /* draft → ready, or → running as its run 1 */
+/* The events. Each takes the job from its state along a legal edge (asserted) and leaves in it what is to be
+ * stored. */
+void job_accept(struct job *job, bool start_now,
+                int64_t now_ms);                 /* draft → ready, or → running as its run 1 */
 void job_start(struct job *job, int64_t now_ms); /* ready → running, run number raised */
 
-/* The run under way ended as `run` says (its number and started_ms are the job's own and are kept). Decides the next state:
- * succeeded; failed; cancelled when a cancel was asked and the run was stopped by it; ready after a crash or put-back; dead when the crash budget
- * (JOB_CRASHES_MAX) or JOB_RUNS_MAX is used up. The reason of a dead job names the budget. */
+/* The run under way ended as `run` says (its number and started_ms are the job's own and are kept). Decides
+ * the next state: succeeded; failed; cancelled when a cancel was asked and the run was stopped by it; ready
+ * after a crash or put-back; dead when the crash budget (JOB_CRASHES_MAX) or JOB_RUNS_MAX is used up. The
+ * reason of a dead job names the budget. */
 void job_run_ended(struct job *job, const struct job_run *run, int64_t now_ms);
 
-/* A queued job becomes cancelled: 0. A running one remembers that it was asked: JOB_CANCEL_ASKED. A final one: JOB_ALREADY_FINAL, nothing changes. */
+/* A queued job becomes cancelled: 0. A running one remembers that it was asked: JOB_CANCEL_ASKED. A final
+ * one: JOB_ALREADY_FINAL, nothing changes. */
 enum { JOB_CANCEL_ASKED = 1, JOB_ALREADY_FINAL = 2 };
 int job_cancel(struct job *job, int64_t now_ms) __attribute__((warn_unused_result));
 

@@ -1,4 +1,5 @@
-/* The blocking client: see client.h. Good path: connect once, write head and body, read head, read the body as its framing says, keep the connection. A reply that is cut short is an error, never a short body. */
+/* The blocking client: see client.h. Good path: connect once, write head and body, read head, read the body
+ * as its framing says, keep the connection. A reply that is cut short is an error, never a short body. */
 #include "lib/client.h"
 
 #include <errno.h>
@@ -20,10 +21,10 @@
 
 struct client {
         char *server; /* as given, for messages */
-        char *path; /* of the unix socket, or NULL */
+        char *path;   /* of the unix socket, or NULL */
         char *host, *port;
         int timeout_ms;
-        int fd; /* -1 when not connected */
+        int fd;    /* -1 when not connected */
         bool used; /* a reply has come over this connection */
         struct buf in;
 };
@@ -39,7 +40,8 @@ static int parse_server(struct client *c, const char *server, struct cause *caus
         end = rest + strcspn(rest, "/");
         colon = memrchr(rest, ':', (size_t)(end - rest));
         if (!colon || colon == rest || colon + 1 == end || (*end && strcmp(end, "/") != 0))
-                return cause_set(cause, -EINVAL, "server '%s': unix:PATH or http://HOST:PORT is wanted", server);
+                return cause_set(cause, -EINVAL, "server '%s': unix:PATH or http://HOST:PORT is wanted",
+                                 server);
         if (rest[0] == '[' && colon[-1] == ']')
                 c->host = slice_dup((struct slice){ rest + 1, (size_t)(colon - rest) - 2 });
         else
@@ -147,7 +149,8 @@ static int client_connect(struct client *c, struct cause *cause)
         int r = c->path ? connect_unix(c) : connect_tcp(c);
 
         if (r < 0)
-                return cause_set(cause, CLIENT_NO_SERVER, "no sendoff server at %s: %s", c->server, strerror(-r));
+                return cause_set(cause, CLIENT_NO_SERVER, "no sendoff server at %s: %s", c->server,
+                                 strerror(-r));
         return 0;
 }
 
@@ -173,7 +176,8 @@ static int send_all(struct client *c, const char *bytes, size_t len, struct caus
         return 0;
 }
 
-/* A server that refuses a body answers and stops reading: so a failed write is no error yet, the reply may be there. */
+/* A server that refuses a body answers and stops reading: so a failed write is no error yet, the reply may be
+ * there. */
 static int send_request(struct client *c, const struct client_request *request, struct cause *cause)
 {
         uint64_t len = request->body ? request->body->len : 0;
@@ -182,7 +186,8 @@ static int send_request(struct client *c, const struct client_request *request, 
         int r;
 
         buf_init(&head, JOB_HEADERS_MAX + (64 << 10));
-        r = buf_printf(&head, "%s %s HTTP/1.1\r\nHost: localhost\r\n%.*s", request->method, request->path, SLICE_ARG(request->headers));
+        r = buf_printf(&head, "%s %s HTTP/1.1\r\nHost: localhost\r\n%.*s", request->method, request->path,
+                       SLICE_ARG(request->headers));
         if (r == 0 && request->body)
                 r = buf_printf(&head, "Content-Length: %llu\r\n", (unsigned long long)len);
         if (r == 0)
@@ -226,10 +231,12 @@ static ssize_t receive(struct client *c, struct cause *cause)
 
 static int cut_short(struct client *c, struct cause *cause)
 {
-        return cause_set(cause, -ECONNRESET, "%s closed the connection before its reply was complete", c->server);
+        return cause_set(cause, -ECONNRESET, "%s closed the connection before its reply was complete",
+                         c->server);
 }
 
-static int receive_head(struct client *c, struct http1_response *head, struct client_reply *reply, struct cause *cause)
+static int receive_head(struct client *c, struct http1_response *head, struct client_reply *reply,
+                        struct cause *cause)
 {
         size_t scanned = 0, len;
         int r = 0;
@@ -249,17 +256,21 @@ static int receive_head(struct client *c, struct http1_response *head, struct cl
         return r;
 }
 
-static int deliver(const struct client_sink *sink, struct client_reply *reply, struct slice bytes, struct cause *cause)
+static int deliver(const struct client_sink *sink, struct client_reply *reply, struct slice bytes,
+                   struct cause *cause)
 {
         int r;
 
         if (sink)
                 return sink->take(sink->arg, bytes);
         r = buf_append_slice(&reply->body, bytes);
-        return r == BUF_FULL ? cause_set(cause, -EMSGSIZE, "the reply is longer than %d bytes", CLIENT_BODY_MAX) : r;
+        return r == BUF_FULL
+                       ? cause_set(cause, -EMSGSIZE, "the reply is longer than %d bytes", CLIENT_BODY_MAX)
+                       : r;
 }
 
-static int receive_length(struct client *c, uint64_t left, bool until_close, const struct client_sink *sink, struct client_reply *reply, struct cause *cause)
+static int receive_length(struct client *c, uint64_t left, bool until_close, const struct client_sink *sink,
+                          struct client_reply *reply, struct cause *cause)
 {
         while (left > 0) {
                 struct slice have = buf_slice(&c->in);
@@ -285,7 +296,8 @@ static int receive_length(struct client *c, uint64_t left, bool until_close, con
         return 0;
 }
 
-static int receive_chunked(struct client *c, const struct client_sink *sink, struct client_reply *reply, struct cause *cause)
+static int receive_chunked(struct client *c, const struct client_sink *sink, struct client_reply *reply,
+                           struct cause *cause)
 {
         struct chunked decoder;
 
@@ -311,7 +323,8 @@ static int receive_chunked(struct client *c, const struct client_sink *sink, str
         }
 }
 
-static int receive_reply(struct client *c, const struct client_request *request, const struct client_sink *sink, struct client_reply *reply, struct cause *cause)
+static int receive_reply(struct client *c, const struct client_request *request,
+                         const struct client_sink *sink, struct client_reply *reply, struct cause *cause)
 {
         struct http1_response *head = mem_alloc(sizeof(*head));
         bool keep, no_body;
@@ -339,7 +352,8 @@ static int receive_reply(struct client *c, const struct client_request *request,
         return r;
 }
 
-int client_ask(struct client *c, const struct client_request *request, const struct client_sink *sink, struct client_reply *reply, struct cause *cause)
+int client_ask(struct client *c, const struct client_request *request, const struct client_sink *sink,
+               struct client_reply *reply, struct cause *cause)
 {
         bool kept = c->fd >= 0;
         int r;
@@ -362,7 +376,8 @@ int client_ask(struct client *c, const struct client_request *request, const str
         }
         if (r != 0)
                 client_close(c);
-        if (kept && (r == -EPIPE || r == -ECONNRESET) && reply->status == 0 && strcmp(request->method, "GET") == 0) {
+        if (kept && (r == -EPIPE || r == -ECONNRESET) && reply->status == 0 &&
+            strcmp(request->method, "GET") == 0) {
                 client_reply_fini(reply);
                 return client_ask(c, request, sink, reply, cause);
         }

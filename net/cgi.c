@@ -27,7 +27,10 @@ size_t cgi_head_length(struct slice bytes, size_t *scanned)
 
 static bool is_hop_by_hop(struct slice name)
 {
-        static const struct slice names[] = { { "connection", 10 }, { "keep-alive", 10 }, { "transfer-encoding", 17 }, { "upgrade", 7 }, { "trailer", 7 }, { "te", 2 } };
+        static const struct slice names[] = {
+                { "connection", 10 }, { "keep-alive", 10 }, { "transfer-encoding", 17 },
+                { "upgrade", 7 },     { "trailer", 7 },     { "te", 2 }
+        };
 
         if (name.len > 6 && slice_eq_nocase((struct slice){ name.ptr, 6 }, SLICE("proxy-")))
                 return true;
@@ -41,7 +44,8 @@ static int take_status(struct cgi_head *out, struct slice value, struct cause *c
 {
         uint64_t status;
 
-        if (value.len < 3 || !slice_to_u64((struct slice){ value.ptr, 3 }, 599, &status) || status < 200 || (value.len > 3 && value.ptr[3] != ' '))
+        if (value.len < 3 || !slice_to_u64((struct slice){ value.ptr, 3 }, 599, &status) || status < 200 ||
+            (value.len > 3 && value.ptr[3] != ' '))
                 return cause_set(cause, -EPROTO, "the script's Status is not a number from 200 to 599");
         out->status = (int)status;
         out->reason = slice_from(value, 4);
@@ -53,7 +57,8 @@ static int take_length(struct cgi_head *out, struct slice value, struct cause *c
         uint64_t length;
 
         if (!slice_to_u64(value, INT64_MAX, &length) || (out->has_length && length != out->content_length))
-                return cause_set(cause, -EPROTO, "the script's Content-Length is malformed, or there are two that differ");
+                return cause_set(cause, -EPROTO,
+                                 "the script's Content-Length is malformed, or there are two that differ");
         out->has_length = true;
         out->content_length = length;
         return 0;
@@ -79,7 +84,8 @@ static int take_field(struct cgi_head *out, struct http1_header h, struct cause 
         if (slice_eq_nocase(h.name, SLICE("content-type")))
                 out->has_type = true;
         if (out->header_count == CGI_HEADERS_MAX)
-                return cause_set(cause, -EPROTO, "the script's reply has more than %d header fields", CGI_HEADERS_MAX);
+                return cause_set(cause, -EPROTO, "the script's reply has more than %d header fields",
+                                 CGI_HEADERS_MAX);
         out->headers[out->header_count++] = h;
         return 0;
 }

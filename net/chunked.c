@@ -1,4 +1,5 @@
-/* The chunked coding: see chunked.h. A machine of one byte a step in the framing, whole slices in the content. */
+/* The chunked coding: see chunked.h. A machine of one byte a step in the framing, whole slices in the
+ * content. */
 #include "net/chunked.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 #define DIGITS_MAX 15
 
 enum {
-        IN_SIZE, /* hex digits */
+        IN_SIZE,      /* hex digits */
         IN_EXTENSION, /* after ';', up to CR */
         IN_SIZE_LF,
         IN_DATA,
@@ -57,7 +58,8 @@ static int step_size(struct chunked *c, unsigned char ch, struct cause *cause)
 static int step_trailer(struct chunked *c, unsigned char ch, struct cause *cause)
 {
         if (++c->line > HTTP_TRAILER_MAX)
-                return cause_set(cause, -EPROTO, "the trailer section is longer than %d bytes", HTTP_TRAILER_MAX);
+                return cause_set(cause, -EPROTO, "the trailer section is longer than %d bytes",
+                                 HTTP_TRAILER_MAX);
         if (ch == '\r')
                 c->state = c->state == IN_TRAILER ? IN_LAST_LF : IN_TRAILER_LF;
         else if ((ch < 0x20 && ch != '\t') || ch == 0x7f)

@@ -92,7 +92,9 @@ int fcgi_params_add(struct fcgi_params *p, struct slice name, struct slice value
                 return FCGI_PAIR_TOO_LONG;
         if (pair + (fresh ? FCGI_HEADER_SIZE : 0) > p->out.max - buf_len(&p->out))
                 return BUF_FULL;
-        at = buf_reserve(&p->out, pair + FCGI_HEADER_SIZE < p->out.max - buf_len(&p->out) ? pair + FCGI_HEADER_SIZE : pair + (fresh ? FCGI_HEADER_SIZE : 0));
+        at = buf_reserve(&p->out, pair + FCGI_HEADER_SIZE < p->out.max - buf_len(&p->out)
+                                          ? pair + FCGI_HEADER_SIZE
+                                          : pair + (fresh ? FCGI_HEADER_SIZE : 0));
         if (!at)
                 return -ENOMEM;
         if (fresh) {
@@ -180,7 +182,8 @@ static void take_content(struct fcgi_decoder *d, struct slice *in)
         d->left -= n;
 }
 
-static int finish_record(struct fcgi_decoder *d, uint16_t request_id, struct fcgi_event *event, struct cause *cause)
+static int finish_record(struct fcgi_decoder *d, uint16_t request_id, struct fcgi_event *event,
+                         struct cause *cause)
 {
         unsigned type = decoder_type(d);
 
@@ -192,13 +195,15 @@ static int finish_record(struct fcgi_decoder *d, uint16_t request_id, struct fcg
                 if (d->body_have < sizeof(d->body))
                         return cause_set(cause, -EPROTO, "an END_REQUEST record of %zu bytes", d->body_have);
                 event->what = FCGI_SAW_END;
-                event->app_status = (uint32_t)d->body[0] << 24 | (uint32_t)d->body[1] << 16 | (uint32_t)d->body[2] << 8 | d->body[3];
+                event->app_status = (uint32_t)d->body[0] << 24 | (uint32_t)d->body[1] << 16 |
+                                    (uint32_t)d->body[2] << 8 | d->body[3];
                 event->protocol_status = d->body[4];
         }
         return 0;
 }
 
-int fcgi_decode(struct fcgi_decoder *d, uint16_t request_id, struct slice *in, struct fcgi_event *event, struct cause *cause)
+int fcgi_decode(struct fcgi_decoder *d, uint16_t request_id, struct slice *in, struct fcgi_event *event,
+                struct cause *cause)
 {
         for (;;) {
                 unsigned type;
@@ -213,7 +218,8 @@ int fcgi_decode(struct fcgi_decoder *d, uint16_t request_id, struct slice *in, s
                 if (d->left > 0 && in->len == 0)
                         return FCGI_MORE;
                 if (d->left > 0 && stream) {
-                        *event = (struct fcgi_event){ .what = type == FCGI_STDOUT ? FCGI_SAW_STDOUT : FCGI_SAW_STDERR };
+                        *event = (struct fcgi_event){ .what = type == FCGI_STDOUT ? FCGI_SAW_STDOUT
+                                                                                  : FCGI_SAW_STDERR };
                         event->data = (struct slice){ in->ptr, d->left < in->len ? d->left : in->len };
                         *in = slice_from(*in, event->data.len);
                         d->left -= event->data.len;

@@ -1,5 +1,6 @@
-/* Heads of requests and replies: see http1.h. The good path: the caller finds the end of the head, then one pass cuts it into lines and fields, then the fields that decide framing and persistence are judged. Whatever two
- * parsers could read differently ends in a refusal with its reason; nothing is repaired. */
+/* Heads of requests and replies: see http1.h. The good path: the caller finds the end of the head, then one
+ * pass cuts it into lines and fields, then the fields that decide framing and persistence are judged.
+ * Whatever two parsers could read differently ends in a refusal with its reason; nothing is repaired. */
 #include "net/http1.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@ size_t http1_head_length(struct slice bytes, size_t *scanned)
                 i = (size_t)(lf - bytes.ptr);
                 if (i >= 3 && memcmp(lf - 3, "\r\n\r\n", 4) == 0)
                         return i + 1;
-                /* a bare LF that makes an empty line: the parser refuses it; waiting for more would only hide it */
+                /* a bare LF that makes an empty line: the parser refuses it; waiting for more would only hide
+                 * it */
                 if (i >= 1 && bytes.ptr[i - 1] == '\n')
                         return i + 1;
                 if (i >= 2 && bytes.ptr[i - 1] == '\r' && bytes.ptr[i - 2] == '\n')
@@ -74,9 +76,11 @@ static int head_fields(struct slice rest, struct http1_header *headers, size_t *
                 h.name = (struct slice){ line.ptr, (size_t)(colon - line.ptr) };
                 h.value = slice_trim(slice_from(line, h.name.len + 1));
                 if (!http1_is_token(h.name))
-                        return REFUSE(400, "a header name is empty or holds a character that is not allowed, a blank before the colon perhaps");
+                        return REFUSE(400, "a header name is empty or holds a character that is not allowed, "
+                                           "a blank before the colon perhaps");
                 if (!http1_is_field_value(h.value))
-                        return REFUSE(400, "the value of %.*s holds a control byte", (int)(h.name.len > 64 ? 64 : h.name.len), h.name.ptr);
+                        return REFUSE(400, "the value of %.*s holds a control byte",
+                                      (int)(h.name.len > 64 ? 64 : h.name.len), h.name.ptr);
                 if (*count == HTTP_HEADERS_MAX)
                         return REFUSE(431, "there are more than %d header fields", HTTP_HEADERS_MAX);
                 headers[(*count)++] = h;
@@ -94,8 +98,10 @@ static bool version_minor(struct slice s, int *major, int *minor)
         return true;
 }
 
-/* Content-Length and Transfer-Encoding, the fields that smuggling lives on (RFC 9112, 6.3 and 11.2). framing is set for what is said; HTTP1_NO_BODY when nothing is. 0; 400; 501. */
-static int head_framing(const struct http1_header *headers, size_t count, int minor, enum http1_framing *framing, uint64_t *length, struct cause *cause)
+/* Content-Length and Transfer-Encoding, the fields that smuggling lives on (RFC 9112, 6.3 and 11.2). framing
+ * is set for what is said; HTTP1_NO_BODY when nothing is. 0; 400; 501. */
+static int head_framing(const struct http1_header *headers, size_t count, int minor,
+                        enum http1_framing *framing, uint64_t *length, struct cause *cause)
 {
         unsigned lengths = 0, codings = 0;
 
@@ -162,7 +168,8 @@ static int parse_target(struct http1_request *req, struct slice *authority, stru
 
         for (size_t i = 0; i < t.len; i++)
                 if ((unsigned char)t.ptr[i] <= 0x20 || (unsigned char)t.ptr[i] >= 0x7f || t.ptr[i] == '#')
-                        return REFUSE(400, "the request target holds a byte that must be percent-encoded, or a fragment");
+                        return REFUSE(400, "the request target holds a byte that must be percent-encoded, or "
+                                           "a fragment");
         if (slice_eq(req->method, SLICE("CONNECT")))
                 return REFUSE(501, "CONNECT is not served");
         if (t.ptr[0] == '/') {
@@ -175,15 +182,16 @@ static int parse_target(struct http1_request *req, struct slice *authority, stru
                 cut_query(req, t);
                 return 0;
         }
-        scheme = t.len > 7 && slice_eq_nocase((struct slice){ t.ptr, 7 }, SLICE("http://")) ? 7
-                : t.len > 8 && slice_eq_nocase((struct slice){ t.ptr, 8 }, SLICE("https://")) ? 8
+        scheme = t.len > 7 && slice_eq_nocase((struct slice){ t.ptr, 7 }, SLICE("http://"))    ? 7
+                 : t.len > 8 && slice_eq_nocase((struct slice){ t.ptr, 8 }, SLICE("https://")) ? 8
                                                                                                : 0;
         if (!scheme)
                 return REFUSE(400, "the request target is neither a path nor an http URL");
         rest = slice_from(t, scheme);
         authority->ptr = rest.ptr;
         authority->len = 0;
-        while (authority->len < rest.len && rest.ptr[authority->len] != '/' && rest.ptr[authority->len] != '?')
+        while (authority->len < rest.len && rest.ptr[authority->len] != '/' &&
+               rest.ptr[authority->len] != '?')
                 authority->len++;
         if (authority->len == 0 || !is_authority(*authority))
                 return REFUSE(400, "the host in the request target is malformed");
@@ -213,7 +221,8 @@ static int parse_host(struct http1_request *req, struct slice authority, struct 
         return 0;
 }
 
-static int parse_request_line(struct http1_request *req, struct slice line, struct slice *authority, struct cause *cause)
+static int parse_request_line(struct http1_request *req, struct slice line, struct slice *authority,
+                              struct cause *cause)
 {
         const char *first = memchr(line.ptr, ' ', line.len);
         struct slice rest, version;
@@ -254,12 +263,14 @@ int http1_request_parse(struct slice head, struct http1_request *req, struct cau
         if (r == 0)
                 r = parse_host(req, authority, cause);
         if (r == 0)
-                r = head_framing(req->headers, req->header_count, req->minor, &req->framing, &req->content_length, cause);
+                r = head_framing(req->headers, req->header_count, req->minor, &req->framing,
+                                 &req->content_length, cause);
         if (r != 0)
                 return r;
         req->keep_alive = keep_alive(req->headers, req->header_count, req->minor);
         expect = http1_find(req->headers, req->header_count, SLICE("expect"));
-        req->expect_continue = expect && req->minor >= 1 && slice_eq_nocase(expect->value, SLICE("100-continue"));
+        req->expect_continue =
+                expect && req->minor >= 1 && slice_eq_nocase(expect->value, SLICE("100-continue"));
         return 0;
 }
 
@@ -270,8 +281,10 @@ int http1_response_parse(struct slice head, struct http1_response *rsp, struct c
         int major, r;
 
         memset(rsp, 0, offsetof(struct http1_response, headers));
-        if (!head_line(&rest, &line) || line.len < 12 || !version_minor((struct slice){ line.ptr, 8 }, &major, &rsp->minor) || major != 1 ||
-            line.ptr[8] != ' ' || !slice_to_u64((struct slice){ line.ptr + 9, 3 }, 599, &status) || status < 100 || (line.len > 12 && line.ptr[12] != ' '))
+        if (!head_line(&rest, &line) || line.len < 12 ||
+            !version_minor((struct slice){ line.ptr, 8 }, &major, &rsp->minor) || major != 1 ||
+            line.ptr[8] != ' ' || !slice_to_u64((struct slice){ line.ptr + 9, 3 }, 599, &status) ||
+            status < 100 || (line.len > 12 && line.ptr[12] != ' '))
                 return REFUSE(-EPROTO, "the status line is malformed");
         rsp->status = (int)status;
         rsp->reason = slice_from(line, 13);
@@ -279,7 +292,8 @@ int http1_response_parse(struct slice head, struct http1_response *rsp, struct c
                 return REFUSE(-EPROTO, "the reason phrase holds a control byte");
         r = head_fields(rest, rsp->headers, &rsp->header_count, cause);
         if (r == 0)
-                r = head_framing(rsp->headers, rsp->header_count, rsp->minor, &rsp->framing, &rsp->content_length, cause);
+                r = head_framing(rsp->headers, rsp->header_count, rsp->minor, &rsp->framing,
+                                 &rsp->content_length, cause);
         if (r != 0)
                 return -EPROTO;
         rsp->keep_alive = keep_alive(rsp->headers, rsp->header_count, rsp->minor);

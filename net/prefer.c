@@ -1,4 +1,5 @@
-/* The Prefer field: see prefer.h. Members are cut at commas outside quotes, their parameters at the first ';'. */
+/* The Prefer field: see prefer.h. Members are cut at commas outside quotes, their parameters at the first
+ * ';'. */
 #include "net/prefer.h"
 
 static bool cut_outside_quotes(struct slice *rest, char sep, struct slice *piece)

@@ -1,4 +1,5 @@
-/* The Range field (RFC 9110, 14) for a body of known size. Single byte ranges only; what asks for several gets the whole. Pure. */
+/* The Range field (RFC 9110, 14) for a body of known size. Single byte ranges only; what asks for several
+ * gets the whole. Pure. */
 #ifndef SENDOFF_NET_RANGE_H
 #define SENDOFF_NET_RANGE_H
 
@@ -7,8 +8,8 @@
 #include "base/slice.h"
 
 enum range_result {
-        RANGE_NONE, /* no range, not bytes, several, or malformed: send everything (200) */
-        RANGE_ONE, /* *first … *last inclusive (206) */
+        RANGE_NONE,          /* no range, not bytes, several, or malformed: send everything (200) */
+        RANGE_ONE,           /* *first … *last inclusive (206) */
         RANGE_UNSATISFIABLE, /* 416 */
 };
 

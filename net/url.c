@@ -95,7 +95,8 @@ int url_path_normalise(struct slice raw, struct buf *out)
 
 static bool is_unreserved(char c)
 {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+               c == '.' || c == '_' || c == '~';
 }
 
 int url_encode(struct slice raw, bool keep_slash, struct buf *out)

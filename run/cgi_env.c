@@ -1,4 +1,5 @@
-/* CGI variables: see cgi_env.h. One row a variable where that is possible; header fields become HTTP_*, each name once. */
+/* CGI variables: see cgi_env.h. One row a variable where that is possible; header fields become HTTP_*, each
+ * name once. */
 #include "run/cgi_env.h"
 
 #include <stdio.h>
@@ -20,9 +21,11 @@ static void put(struct env *env, const char *name, struct slice value)
                 return;
         env->r = fcgi_params_add(env->params, slice_of(name), value);
         if (env->r == FCGI_PAIR_TOO_LONG)
-                cause_set(env->cause, 0, "%.100s has %zu bytes, a script's variable can have about %d", name, value.len, FCGI_RECORD_MAX);
+                cause_set(env->cause, 0, "%.100s has %zu bytes, a script's variable can have about %d", name,
+                          value.len, FCGI_RECORD_MAX);
         else if (env->r == BUF_FULL)
-                cause_set(env->cause, 0, "the script's variables have more than %d bytes together", FCGI_PARAMS_MAX);
+                cause_set(env->cause, 0, "the script's variables have more than %d bytes together",
+                          FCGI_PARAMS_MAX);
 }
 
 static void put_str(struct env *env, const char *name, const char *value)
@@ -44,7 +47,8 @@ static void split_address(const char *address, struct slice *host, struct slice 
                 *host = (struct slice){ host->ptr + 1, host->len - 2 };
 }
 
-/* The host of an authority without its port; an IPv6 address keeps its brackets, as SERVER_NAME wants (RFC 3875, 4.1.14). */
+/* The host of an authority without its port; an IPv6 address keeps its brackets, as SERVER_NAME wants (RFC
+ * 3875, 4.1.14). */
 static struct slice host_of(const char *authority)
 {
         const char *end = strrchr(authority, ':');
@@ -91,7 +95,8 @@ static void put_length(struct env *env, const struct job_request *request)
         char text[24];
 
         /* A request without a body has no CONTENT_LENGTH, as under Apache; a POST of nothing has "0". */
-        if (request->body.len == 0 && (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0))
+        if (request->body.len == 0 &&
+            (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0))
                 return;
         snprintf(text, sizeof(text), "%llu", (unsigned long long)request->body.len);
         put_str(env, "CONTENT_LENGTH", text);
@@ -190,8 +195,8 @@ static void put_headers(struct env *env, const struct job_request *request)
         }
 }
 
-int cgi_env_build(struct fcgi_params *params, const struct job_request *request, const struct cgi_script *script, const struct cgi_context *context,
-                  struct cause *cause)
+int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
+                  const struct cgi_script *script, const struct cgi_context *context, struct cause *cause)
 {
         struct env env = { params, cause, 0 };
         char run[16];

@@ -1,4 +1,5 @@
-/* The CGI/1.1 variables (RFC 3875, 4.1) of a request for a site's script, as php-cgi behind Apache or nginx would get them. Pure but for the caller's strings. */
+/* The CGI/1.1 variables (RFC 3875, 4.1) of a request for a site's script, as php-cgi behind Apache or nginx
+ * would get them. Pure but for the caller's strings. */
 #ifndef SENDOFF_RUN_CGI_ENV_H
 #define SENDOFF_RUN_CGI_ENV_H
 
@@ -7,22 +8,27 @@
 #include "net/fcgi.h"
 
 struct cgi_script {
-        const char *document_root; /* absolute, no trailing slash */
-        const char *script_filename; /* absolute path of the file; document_root itself when one program handles "/" */
-        const char *script_name; /* URL path of the script, decoded; "" when one program handles "/" */
-        const char *path_info; /* decoded rest of the path, starts with '/'; "" none */
+        const char *document_root;   /* absolute, no trailing slash */
+        const char *script_filename; /* absolute path of the file; document_root itself when one program
+                                        handles "/" */
+        const char *script_name;     /* URL path of the script, decoded; "" when one program handles "/" */
+        const char *path_info;       /* decoded rest of the path, starts with '/'; "" none */
 };
 
 struct cgi_context {
         const char *job; /* SENDOFF_JOB, NULL for a foreground request */
-        uint32_t run; /* SENDOFF_RUN */
+        uint32_t run;    /* SENDOFF_RUN */
         bool https;
         int minor; /* SERVER_PROTOCOL HTTP/1.minor */
 };
 
-/* Adds every variable for request (its body's length becomes CONTENT_LENGTH, also "0"… see .c for when it is left out), then ends the stream. Repeated header fields are joined with ", " (Cookie with "; "), HTTP_PROXY
- * is never set (httpoxy), Authorization becomes HTTP_AUTHORIZATION (PHP decodes it), fields with an underscore in their name are dropped (they would shadow the dashed ones). HTTP_HOST
- * keeps its port. REDIRECT_STATUS=200 is set for php-cgi. 0; FCGI_PAIR_TOO_LONG, BUF_FULL: answer 431 with cause; -ENOMEM. */
-int cgi_env_build(struct fcgi_params *params, const struct job_request *request, const struct cgi_script *script, const struct cgi_context *context, struct cause *cause) __attribute__((warn_unused_result));
+/* Adds every variable for request (its body's length becomes CONTENT_LENGTH, also "0"… see .c for when it is
+ * left out), then ends the stream. Repeated header fields are joined with ", " (Cookie with "; "), HTTP_PROXY
+ * is never set (httpoxy), Authorization becomes HTTP_AUTHORIZATION (PHP decodes it), fields with an
+ * underscore in their name are dropped (they would shadow the dashed ones). HTTP_HOST keeps its port.
+ * REDIRECT_STATUS=200 is set for php-cgi. 0; FCGI_PAIR_TOO_LONG, BUF_FULL: answer 431 with cause; -ENOMEM. */
+int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
+                  const struct cgi_script *script, const struct cgi_context *context, struct cause *cause)
+        __attribute__((warn_unused_result));
 
 #endif

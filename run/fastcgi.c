@@ -1,6 +1,8 @@
-/* One request on a worker's kept connection. The good path: BEGIN, PARAMS and as much of the body as fits leave in one write, the rest of the body follows as the worker takes it; the reply's head is collected, the rest handed on as it comes;
- * END_REQUEST ends the run. A run is also over when the process is reaped and the connection has ended, in either order, or DRAIN_MS after the first of the two; when the caller hung up, as soon as the connection is closed. `end` is called exactly once, from
- * the loop. */
+/* One request on a worker's kept connection. The good path: BEGIN, PARAMS and as much of the body as fits
+ * leave in one write, the rest of the body follows as the worker takes it; the reply's head is collected, the
+ * rest handed on as it comes; END_REQUEST ends the run. A run is also over when the process is reaped and the
+ * connection has ended, in either order, or DRAIN_MS after the first of the two; when the caller hung up, as
+ * soon as the connection is closed. `end` is called exactly once, from the loop. */
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -36,7 +38,7 @@ struct run {
         char reason[JOB_REASON_MAX];
         uint32_t app_status;
         uv_timer_t later; /* ends it from the loop when nothing else would */
-        unsigned refs; /* the timer's handle, and a write under way */
+        unsigned refs;    /* the timer's handle, and a write under way */
 };
 
 static void run_finish(struct run *run, bool connection_good);
@@ -69,14 +71,19 @@ static void crash_reason(const struct run *run, char *out, size_t size)
         const struct worker *w = run->worker;
 
         if (w->reaped && w->term_signal)
-                snprintf(out, size, "the worker (pid %d) was killed by signal %d (%s) before the reply was complete", w->pid, w->term_signal, signal_text(w->term_signal));
+                snprintf(out, size,
+                         "the worker (pid %d) was killed by signal %d (%s) before the reply was complete",
+                         w->pid, w->term_signal, signal_text(w->term_signal));
         else if (w->reaped)
-                snprintf(out, size, "the worker (pid %d) exited with code %d before the reply was complete", w->pid, w->exit_code);
+                snprintf(out, size, "the worker (pid %d) exited with code %d before the reply was complete",
+                         w->pid, w->exit_code);
         else
-                snprintf(out, size, "the worker (pid %d) closed the connection before the reply was complete", w->pid);
+                snprintf(out, size, "the worker (pid %d) closed the connection before the reply was complete",
+                         w->pid);
 }
 
-/* Tells the caller; the worker's state is settled before, so that the caller may start another request at once. */
+/* Tells the caller; the worker's state is settled before, so that the caller may start another request at
+ * once. */
 static void run_report(struct run *run, const struct job_run *how)
 {
         const struct run_handlers handlers = run->handlers;
@@ -90,7 +97,11 @@ static void run_report(struct run *run, const struct job_run *how)
 static void run_finish(struct run *run, bool connection_good)
 {
         struct worker *w = run->worker;
-        struct job_run how = { .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1, .outcome = run->outcome, .status = run->status };
+        struct job_run how = { .exit_code = -1,
+                               .cpu_ms = -1,
+                               .peak_rss_kb = -1,
+                               .outcome = run->outcome,
+                               .status = run->status };
         struct pool *pool = w->pool;
         bool reaped = w->reaped;
 
@@ -144,7 +155,8 @@ void fastcgi_drain_over(struct run *run)
         struct worker *w = run->worker;
 
         if (!w->reaped) {
-                log_say(LOG_WARN, "run", "worker closed its connection but lives on; killed", "worker=%d pid=%d", w->number, w->pid);
+                log_say(LOG_WARN, "run", "worker closed its connection but lives on; killed",
+                        "worker=%d pid=%d", w->number, w->pid);
                 w->run = NULL;
                 worker_end(w, SIGKILL);
                 w->run = run;
@@ -180,7 +192,8 @@ static void run_head(struct run *run, struct slice *bytes)
         if (len == 0) {
                 *bytes = slice_from(*bytes, take);
                 if (buf_len(&run->head) >= CGI_HEAD_MAX) {
-                        snprintf(why, sizeof(why), "the script's reply has no head within %d bytes", CGI_HEAD_MAX);
+                        snprintf(why, sizeof(why), "the script's reply has no head within %d bytes",
+                                 CGI_HEAD_MAX);
                         run_bad_reply(run, why);
                 }
                 return;
@@ -211,7 +224,9 @@ static void run_answered(struct run *run, const struct fcgi_event *event)
         if (event->protocol_status != 0) {
                 run->outcome = RUN_FAILED;
                 run->status = 502;
-                snprintf(run->reason, sizeof(run->reason), "the worker refused the request (FastCGI protocol status %d)", event->protocol_status);
+                snprintf(run->reason, sizeof(run->reason),
+                         "the worker refused the request (FastCGI protocol status %d)",
+                         event->protocol_status);
         } else if (!run->head_done) {
                 run->outcome = RUN_FAILED;
                 run->status = 502;
@@ -220,7 +235,8 @@ static void run_answered(struct run *run, const struct fcgi_event *event)
                 run->outcome = RUN_SUCCEEDED;
         } else {
                 run->outcome = RUN_FAILED;
-                snprintf(run->reason, sizeof(run->reason), "the script answered %d %s", run->status, http1_reason(run->status));
+                snprintf(run->reason, sizeof(run->reason), "the script answered %d %s", run->status,
+                         http1_reason(run->status));
         }
 }
 
@@ -232,7 +248,8 @@ void fastcgi_read(struct run *run, struct slice bytes)
         int r = 0;
 
         /* a handler may end the connection under us (run_hang_up): then the rest is not ours any more */
-        while (!run->over && run->worker->link == link && (r = fcgi_decode(&run->decoder, REQUEST_ID, &bytes, &event, &cause)) == 0) {
+        while (!run->over && run->worker->link == link &&
+               (r = fcgi_decode(&run->decoder, REQUEST_ID, &bytes, &event, &cause)) == 0) {
                 if (event.what == FCGI_SAW_STDOUT) {
                         run_stdout(run, event.data);
                 } else if (event.what == FCGI_SAW_STDERR) {
@@ -259,7 +276,8 @@ static void run_written(uv_write_t *write, int status)
         struct run *run = write->data;
 
         run->writing = false;
-        if (!run->over && status == 0) { /* else the end of the connection, or of the process, says the rest */
+        if (!run->over &&
+            status == 0) { /* else the end of the connection, or of the process, says the rest */
                 buf_clear(&run->out);
                 run_send_more(run);
         }
@@ -340,7 +358,8 @@ static void run_send_more(struct run *run)
 
 /* ---- what the runner offers ---- */
 
-int fastcgi_start(struct worker *w, struct fcgi_params *params, const struct spool *body, const struct run_handlers *handlers, void *arg, struct run **out)
+int fastcgi_start(struct worker *w, struct fcgi_params *params, const struct spool *body,
+                  const struct run_handlers *handlers, void *arg, struct run **out)
 {
         struct run *run = mem_alloc(sizeof(*run));
         int r;

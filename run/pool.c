@@ -1,4 +1,6 @@
-/* The set of workers: see pool.h. Starts them with one shared setup (words, environment, opcache folder), hands requests to the idle one that was used last (its caches are warm), replaces those that end, and brings all down in order. */
+/* The set of workers: see pool.h. Starts them with one shared setup (words, environment, opcache folder),
+ * hands requests to the idle one that was used last (its caches are warm), replaces those that end, and
+ * brings all down in order. */
 #include "run/pool.h"
 
 #include <assert.h>
@@ -146,7 +148,8 @@ void pool_worker_down(struct pool *pool, struct worker *w)
                 remove_socket(pool, w);
                 pool_check_down(pool);
         } else if (worker_backoff_ms(w) > 0 && !w->blameless) {
-                log_say(LOG_WARN, "run", "worker started again later", "worker=%d in_ms=%u", w->number, worker_backoff_ms(w));
+                log_say(LOG_WARN, "run", "worker started again later", "worker=%d in_ms=%u", w->number,
+                        worker_backoff_ms(w));
                 worker_spawn_later(w, worker_backoff_ms(w));
         } else {
                 (void)!worker_spawn(w, &cause);
@@ -155,7 +158,8 @@ void pool_worker_down(struct pool *pool, struct worker *w)
 
 /* ---- requests ---- */
 
-int pool_start(struct pool *pool, struct fcgi_params *params, const struct spool *body, const struct run_handlers *handlers, void *arg, struct run **out)
+int pool_start(struct pool *pool, struct fcgi_params *params, const struct spool *body,
+               const struct run_handlers *handlers, void *arg, struct run **out)
 {
         struct worker *w;
         int r;
@@ -180,7 +184,8 @@ static bool is_php(const char *program)
         return strncmp(slash ? slash + 1 : program, "php", 3) == 0;
 }
 
-/* php reads RUNTIME/php/sendoff.ini after its own folder of ini files: PHP_INI_SCAN_DIR with an empty first part keeps the default (php.ini manual, "scan directories"). */
+/* php reads RUNTIME/php/sendoff.ini after its own folder of ini files: PHP_INI_SCAN_DIR with an empty first
+ * part keeps the default (php.ini manual, "scan directories"). */
 static int make_php_folder(const struct pool *pool, struct cause *cause)
 {
         char path[PATH_MAX];
@@ -196,7 +201,10 @@ static int make_php_folder(const struct pool *pool, struct cause *cause)
         f = fopen(path, "we");
         if (!f)
                 return cause_set(cause, -errno, "cannot write %s: %s", path, strerror(errno));
-        fprintf(f, "; written by sendoff at every start: compiled scripts outlive the worker that compiled them\nopcache.file_cache=%s/opcache\n", pool->setup.folder);
+        fprintf(f,
+                "; written by sendoff at every start: compiled scripts outlive the worker that compiled "
+                "them\nopcache.file_cache=%s/opcache\n",
+                pool->setup.folder);
         if (fclose(f) != 0)
                 return cause_set(cause, -errno, "cannot write %s: %s", path, strerror(errno));
         return 0;
@@ -262,9 +270,13 @@ static int pool_prepare(struct pool *pool, const struct pool_config *config, str
         char folder[PATH_MAX];
 
         if (!on_path(config->argv[0]))
-                return cause_set(cause, -ENOENT, "the worker program '%s' is not there (option worker; for PHP: apt-get install php-cgi)", config->argv[0]);
+                return cause_set(cause, -ENOENT,
+                                 "the worker program '%s' is not there (option worker; for PHP: apt-get "
+                                 "install php-cgi)",
+                                 config->argv[0]);
         if (!realpath(config->runtime_folder, folder))
-                return cause_set(cause, -errno, "the runtime folder %s: %s", config->runtime_folder, strerror(errno));
+                return cause_set(cause, -errno, "the runtime folder %s: %s", config->runtime_folder,
+                                 strerror(errno));
         pool->setup.folder = mem_dup(folder);
         pool->setup.self = mem_dup(config->self);
         make_words(pool, config->argv);

@@ -1,5 +1,7 @@
-/* The pool of FastCGI workers that sendoff starts and owns. Each has a listening unix socket as its fd 0, one kept connection, and runs one request at a time. Workers are recycled after
- * requests_max requests, restarted with backoff when they die, and dead when sendoff is, however that happens (PR_SET_PDEATHSIG). See PHP.md, 1, for the facts behind. */
+/* The pool of FastCGI workers that sendoff starts and owns. Each has a listening unix socket as its fd 0, one
+ * kept connection, and runs one request at a time. Workers are recycled after requests_max requests,
+ * restarted with backoff when they die, and dead when sendoff is, however that happens (PR_SET_PDEATHSIG).
+ * See PHP.md, 1, for the facts behind. */
 #ifndef SENDOFF_RUN_POOL_H
 #define SENDOFF_RUN_POOL_H
 
@@ -13,12 +15,14 @@ struct pool;
 
 struct pool_config {
         uv_loop_t *loop;
-        const char *self; /* path of the sendoff program: workers are started as `self worker-exec WORDS…`, which ties their life to ours before exec */
+        const char *self;  /* path of the sendoff program: workers are started as `self worker-exec WORDS…`,
+                              which ties their life to ours before exec */
         char *const *argv; /* words of --worker, NULL-terminated; found along PATH */
-        const char *runtime_folder; /* an existing private folder: sockets (w1.sock, …) and opcache/ are made in it */
+        const char *runtime_folder; /* an existing private folder: sockets (w1.sock, …) and opcache/ are made
+                                       in it */
         unsigned workers;
-        uint64_t requests_max; /* recycle after so many; 0 never */
-        unsigned backoff_ms_max; /* longest pause between restarts of a worker that keeps dying */
+        uint64_t requests_max;    /* recycle after so many; 0 never */
+        unsigned backoff_ms_max;  /* longest pause between restarts of a worker that keeps dying */
         void (*freed)(void *arg); /* a worker has become free: call pool_start again. From the loop only */
         void *arg;
 };
@@ -30,22 +34,32 @@ struct pool_stats {
 
 enum { POOL_BUSY = 1 };
 
-/* Starts the workers (they become free as they come up; `freed` tells). 0 or < 0 with cause: the program cannot be found, the folder cannot be written. Copies what config points to. */
-int pool_new(struct pool **out, const struct pool_config *config, struct cause *cause) __attribute__((warn_unused_result));
+/* Starts the workers (they become free as they come up; `freed` tells). 0 or < 0 with cause: the program
+ * cannot be found, the folder cannot be written. Copies what config points to. */
+int pool_new(struct pool **out, const struct pool_config *config, struct cause *cause)
+        __attribute__((warn_unused_result));
 
 unsigned pool_free_workers(const struct pool *pool);
 void pool_stats(const struct pool *pool, struct pool_stats *out);
 
-/* Give a request to a free worker. params: complete, ended (fcgi_params_end), request id 1; taken over (finished by the pool) when 0 is returned. body: borrowed, whole, not changed until `end`.
- * CONTENT_LENGTH in params must equal its length (php-cgi hangs otherwise). 0 and *out; POOL_BUSY when no worker is free (nothing taken). */
-int pool_start(struct pool *pool, struct fcgi_params *params, const struct spool *body, const struct run_handlers *handlers, void *arg, struct run **out) __attribute__((warn_unused_result));
+/* Give a request to a free worker. params: complete, ended (fcgi_params_end), request id 1; taken over
+ * (finished by the pool) when 0 is returned. body: borrowed, whole, not changed until `end`. CONTENT_LENGTH
+ * in params must equal its length (php-cgi hangs otherwise). 0 and *out; POOL_BUSY when no worker is free
+ * (nothing taken). */
+int pool_start(struct pool *pool, struct fcgi_params *params, const struct spool *body,
+               const struct run_handlers *handlers, void *arg, struct run **out)
+        __attribute__((warn_unused_result));
 
-/* Ends every worker: idle ones by SIGTERM, busy ones by SIGKILL after their runs were ended with RUN_PUT_BACK ("the server is shutting down"), reaps them, then calls done from the loop, after which
- * pool_free may be called. No new ones are started. */
+/* Ends every worker: idle ones by SIGTERM, busy ones by SIGKILL after their runs were ended with RUN_PUT_BACK
+ * ("the server is shutting down"), reaps them, then calls done from the loop, after which pool_free may be
+ * called. No new ones are started. */
 void pool_stop(struct pool *pool, void (*done)(void *arg), void *arg);
-void pool_free(struct pool *pool); /* only after pool_stop's done, or on a pool_new that failed (NULL is fine) */
+void pool_free(
+        struct pool *pool); /* only after pool_stop's done, or on a pool_new that failed (NULL is fine) */
 
-/* The body of the hidden verb `sendoff worker-exec WORDS…`: PR_SET_PDEATHSIG(SIGKILL), check that the parent still is who started us, default signal dispositions, exec. Returns only on failure: exit code 127 with a message on stderr. */
+/* The body of the hidden verb `sendoff worker-exec WORDS…`: PR_SET_PDEATHSIG(SIGKILL), check that the parent
+ * still is who started us, default signal dispositions, exec. Returns only on failure: exit code 127 with a
+ * message on stderr. */
 int worker_exec_main(int argc, char **argv);
 
 #endif

@@ -1,5 +1,6 @@
-/* A worker's process and connection: see worker.h for the states. The good path: worker_spawn makes a listener, starts the program with it as fd 0, probes until it answers, keeps one connection. Whatever ends it, on_exit reaps it and
- * the pool decides when the next one starts. Its stderr is logged line by line. */
+/* A worker's process and connection: see worker.h for the states. The good path: worker_spawn makes a
+ * listener, starts the program with it as fd 0, probes until it answers, keeps one connection. Whatever ends
+ * it, on_exit reaps it and the pool decides when the next one starts. Its stderr is logged line by line. */
 #include "run/worker.h"
 
 #include <assert.h>
@@ -108,7 +109,8 @@ void worker_set_reading(struct worker *w, bool on)
                 uv_read_stop((uv_stream_t *)&w->link->pipe);
 }
 
-/* Asks GET_VALUES and shuts our side: php-cgi answers and closes; libfcgi reads the question, says nothing, and closes at the end of input. Both show that somebody came to accept. */
+/* Asks GET_VALUES and shuts our side: php-cgi answers and closes; libfcgi reads the question, says nothing,
+ * and closes at the end of input. Both show that somebody came to accept. */
 static bool link_ask(struct link *link)
 {
         struct buf question;
@@ -118,7 +120,8 @@ static bool link_ask(struct link *link)
         buf_init(&question, 256);
         if (fcgi_get_values(&question) == 0) {
                 vec = uv_buf_init(buf_data(&question), (unsigned)buf_len(&question));
-                asked = uv_try_write((uv_stream_t *)&link->pipe, &vec, 1) == (int)vec.len && uv_shutdown(&link->shutdown, (uv_stream_t *)&link->pipe, NULL) == 0;
+                asked = uv_try_write((uv_stream_t *)&link->pipe, &vec, 1) == (int)vec.len &&
+                        uv_shutdown(&link->shutdown, (uv_stream_t *)&link->pipe, NULL) == 0;
         }
         buf_fini(&question);
         return asked;
@@ -176,7 +179,8 @@ void worker_run_over(struct worker *w, bool connection_good)
         w->served++;
         w->failures = 0;
         if (max && w->served >= max) {
-                log_say(LOG_DEBUG, "run", "worker recycled", "worker=%d pid=%d requests=%llu", w->number, w->pid, (unsigned long long)w->served);
+                log_say(LOG_DEBUG, "run", "worker recycled", "worker=%d pid=%d requests=%llu", w->number,
+                        w->pid, (unsigned long long)w->served);
                 w->blameless = true;
                 worker_end(w, SIGTERM);
         } else if (connection_good) {
@@ -202,7 +206,8 @@ static void err_line(struct process *p)
         char text[2048];
 
         if (p->line_len > 0)
-                log_say(LOG_WARN, "run", "worker wrote to stderr", "worker=%d pid=%d text=%s", p->worker ? p->worker->number : 0, p->handle.pid,
+                log_say(LOG_WARN, "run", "worker wrote to stderr", "worker=%d pid=%d text=%s",
+                        p->worker ? p->worker->number : 0, p->handle.pid,
                         log_quote(text, sizeof(text), p->line, p->line_len));
         p->line_len = 0;
 }
@@ -250,8 +255,8 @@ static void on_exit_of(uv_process_t *handle, int64_t status, int signum)
         w->term_signal = signum;
         if (!w->blameless) {
                 pool_count_death(w->pool);
-                log_say(LOG_WARN, "run", "worker died", "worker=%d pid=%d exit=%d signal=%d requests=%llu", w->number, w->pid, w->exit_code, w->term_signal,
-                        (unsigned long long)w->served);
+                log_say(LOG_WARN, "run", "worker died", "worker=%d pid=%d exit=%d signal=%d requests=%llu",
+                        w->number, w->pid, w->exit_code, w->term_signal, (unsigned long long)w->served);
                 if (w->served == 0 || clock_mono_ms() - w->spawned_ms < QUICK_DEATH_MS)
                         w->failures++;
         }
@@ -269,8 +274,10 @@ static int worker_listen(const struct worker *w, struct cause *cause)
 
         worker_path(w, path, sizeof(path));
         if (strlen(path) >= sizeof(address.sun_path))
-                return cause_set(cause, -ENAMETOOLONG, "the worker's socket path %s has %zu bytes, at most %zu fit: choose a shorter data folder", path, strlen(path),
-                                 sizeof(address.sun_path) - 1);
+                return cause_set(cause, -ENAMETOOLONG,
+                                 "the worker's socket path %s has %zu bytes, at most %zu fit: choose a "
+                                 "shorter data folder",
+                                 path, strlen(path), sizeof(address.sun_path) - 1);
         strcpy(address.sun_path, path);
         unlink(path);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -331,7 +338,8 @@ int worker_spawn(struct worker *w, struct cause *cause)
 
         if (fd < 0) {
                 w->failures++;
-                log_say(LOG_ERROR, "run", "worker not started", "worker=%d why=\"%s\"", w->number, cause->text);
+                log_say(LOG_ERROR, "run", "worker not started", "worker=%d why=\"%s\"", w->number,
+                        cause->text);
                 worker_spawn_later(w, worker_backoff_ms(w));
                 return fd;
         }
@@ -349,7 +357,8 @@ int worker_spawn(struct worker *w, struct cause *cause)
         options.file = setup->self;
         options.args = setup->args;
         options.env = setup->env;
-        options.flags = UV_PROCESS_DETACHED; /* a signal from the terminal is for the server, which then ends its workers in order */
+        options.flags = UV_PROCESS_DETACHED; /* a signal from the terminal is for the server, which then ends
+                                                its workers in order */
         options.stdio = stdio;
         options.stdio_count = 3;
         options.exit_cb = on_exit_of;
@@ -365,7 +374,8 @@ int worker_spawn(struct worker *w, struct cause *cause)
                 uv_close((uv_handle_t *)&p->err, process_closed);
                 w->failures++;
                 cause_set(cause, r, "cannot start the worker: %s", uv_strerror(r));
-                log_say(LOG_ERROR, "run", "worker not started", "worker=%d why=\"%s\"", w->number, cause->text);
+                log_say(LOG_ERROR, "run", "worker not started", "worker=%d why=\"%s\"", w->number,
+                        cause->text);
                 worker_spawn_later(w, worker_backoff_ms(w));
                 return r;
         }

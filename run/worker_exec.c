@@ -1,4 +1,5 @@
-/* What a worker is before it is php-cgi: this program, for a moment, to tie the worker's life to the server's. libuv's spawn cannot say prctl between fork and exec, so it execs us, and we exec the worker. */
+/* What a worker is before it is php-cgi: this program, for a moment, to tie the worker's life to the
+ * server's. libuv's spawn cannot say prctl between fork and exec, so it execs us, and we exec the worker. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

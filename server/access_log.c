@@ -1,4 +1,5 @@
-/* Access log lines, gathered in a bounded buffer and written without ever blocking the loop. See access_log.h. */
+/* Access log lines, gathered in a bounded buffer and written without ever blocking the loop. See
+ * access_log.h. */
 #include "server/access_log.h"
 
 #include <errno.h>
@@ -76,7 +77,8 @@ void access_log_reopen(struct access_log *log)
         access_log_flush(log);
         before = log->fd;
         if (access_log_open(log, &cause) < 0) {
-                log_say(LOG_ERROR, "server", "access log not reopened, the old file goes on", "why=\"%s\"", cause.text);
+                log_say(LOG_ERROR, "server", "access log not reopened, the old file goes on", "why=\"%s\"",
+                        cause.text);
                 log->fd = before;
                 return;
         }
@@ -110,15 +112,17 @@ static struct slice host_only(const char *address)
 
 void access_log_add(struct access_log *log, const struct exchange *ex)
 {
-        char request[4096], referer[512], agent[512], stamp[CLOCK_CLF_SIZE], worker[16] = "-", line[JOB_METHOD_MAX + 4000];
+        char request[4096], referer[512], agent[512], stamp[CLOCK_CLF_SIZE], worker[16] = "-",
+                                                                             line[JOB_METHOD_MAX + 4000];
         struct slice address;
         double ms;
         int r, n;
 
         if (!log)
                 return;
-        n = snprintf(line, sizeof(line), "%.*s %.*s HTTP/1.%d", (int)(ex->req.method.len > 32 ? 32 : ex->req.method.len),
-                     ex->req.method.ptr, (int)(ex->req.target.len > 3900 ? 3900 : ex->req.target.len), ex->req.target.ptr,
+        n = snprintf(line, sizeof(line), "%.*s %.*s HTTP/1.%d",
+                     (int)(ex->req.method.len > 32 ? 32 : ex->req.method.len), ex->req.method.ptr,
+                     (int)(ex->req.target.len > 3900 ? 3900 : ex->req.target.len), ex->req.target.ptr,
                      ex->req.minor);
         add_quoted(request, sizeof(request), (struct slice){ line, n > 0 ? (size_t)n : 0 });
         add_quoted(referer, sizeof(referer), field(ex, SLICE("referer")));
@@ -128,8 +132,8 @@ void access_log_add(struct access_log *log, const struct exchange *ex)
         address = host_only(exchange_remote(ex));
         ms = (double)(clock_mono_ns() - ex->began_ns) / 1e6;
         r = buf_printf(&log->out, "%.*s - - [%s] %s %d %llu %s %s %.1fms %s %s\n", SLICE_ARG(address),
-                       clock_clf(clock_real_ms(), stamp), request, ex->status, (unsigned long long)ex->sent, referer, agent, ms,
-                       worker, ex->job[0] ? ex->job : "-");
+                       clock_clf(clock_real_ms(), stamp), request, ex->status, (unsigned long long)ex->sent,
+                       referer, agent, ms, worker, ex->job[0] ? ex->job : "-");
         if (r != 0)
                 log->dropped++;
 }
@@ -143,7 +147,8 @@ void access_log_flush(struct access_log *log)
                 size_t len = buf_len(&log->out);
                 ssize_t n;
 
-                /* a pipe that polls writable takes PIPE_BUF bytes without blocking; a file takes everything */
+                /* a pipe that polls writable takes PIPE_BUF bytes without blocking; a file takes everything
+                 */
                 if (!log->path) {
                         if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT))
                                 break;
@@ -157,8 +162,8 @@ void access_log_flush(struct access_log *log)
                 buf_consume(&log->out, (size_t)n);
         }
         if (log->dropped && buf_len(&log->out) < ACCESS_LOG_MAX / 2) {
-                log_say(LOG_WARN, "server", "access log lines dropped: its reader is too slow", "lines=%llu max_bytes=%d",
-                        (unsigned long long)log->dropped, ACCESS_LOG_MAX);
+                log_say(LOG_WARN, "server", "access log lines dropped: its reader is too slow",
+                        "lines=%llu max_bytes=%d", (unsigned long long)log->dropped, ACCESS_LOG_MAX);
                 log->dropped = 0;
         }
 }

@@ -1,5 +1,8 @@
-/* Connections: see conn.h for the states. The good path: conn_read feeds bytes to conn_process, which makes an exchange of each complete request and hands it to the door; replies are appended to `out` and leave in conn_flush,
- * which the door calls before the loop sleeps, so that small pieces go out in one write. A refusal answers with problem+json and lingers. Every way to the end goes through conn_close; the memory goes in libuv's close callback. */
+/* Connections: see conn.h for the states. The good path: conn_read feeds bytes to conn_process, which makes
+ * an exchange of each complete request and hands it to the door; replies are appended to `out` and leave in
+ * conn_flush, which the door calls before the loop sleeps, so that small pieces go out in one write. A
+ * refusal answers with problem+json and lingers. Every way to the end goes through conn_close; the memory
+ * goes in libuv's close callback. */
 #include "server/conn.h"
 
 #include <assert.h>
@@ -13,7 +16,7 @@
 #include "base/mem.h"
 #include "net/chunked.h"
 
-#define LINGER_MS 2000
+#define LINGER_MS    2000
 #define ADDRESS_SIZE 64
 
 enum conn_state {
@@ -44,7 +47,7 @@ struct conn {
         uv_write_t write;
         uv_shutdown_t shutdown;
         int64_t deadline_ms; /* monotonic; 0 none */
-        int64_t sent_ms; /* last progress of a write under way */
+        int64_t sent_ms;     /* last progress of a write under way */
         bool dirty, writing, reading, processing, head_begun, eof, finishing, shut, broken, closing;
         char remote[ADDRESS_SIZE], local[ADDRESS_SIZE];
 };
@@ -277,7 +280,8 @@ void conn_run(struct conn *c)
 
 /* ---- input ---- */
 
-/* The exchange under way is answered with a problem and the connection does not go on: what follows cannot be trusted. */
+/* The exchange under way is answered with a problem and the connection does not go on: what follows cannot be
+ * trusted. */
 static void conn_refuse(struct conn *c, int status, const char *detail)
 {
         struct exchange *ex = c->ex;
@@ -316,7 +320,8 @@ static void conn_begin_body(struct conn *c, bool more_here)
                 return;
         }
         if (req->framing == HTTP1_LENGTH && req->content_length > config->body_max) {
-                snprintf(text, sizeof(text), "the body has %llu bytes, at most %llu are taken (option body_max)",
+                snprintf(text, sizeof(text),
+                         "the body has %llu bytes, at most %llu are taken (option body_max)",
                          (unsigned long long)req->content_length, (unsigned long long)config->body_max);
                 conn_refuse(c, 413, text);
                 return;
@@ -341,8 +346,8 @@ static void conn_head_too_large(struct conn *c, struct slice in)
         char text[160];
 
         c->ex = exchange_new(c, SLICE(""));
-        snprintf(text, sizeof(text), "the request %s is longer than %llu bytes (option %s)", uri ? "line" : "head",
-                 (unsigned long long)config->head_max, uri ? "uri_max" : "head_max");
+        snprintf(text, sizeof(text), "the request %s is longer than %llu bytes (option %s)",
+                 uri ? "line" : "head", (unsigned long long)config->head_max, uri ? "uri_max" : "head_max");
         conn_refuse(c, uri ? 414 : 431, text);
 }
 
@@ -377,7 +382,8 @@ static bool conn_take_head(struct conn *c, struct slice *in)
         if (status) {
                 conn_refuse(c, status, cause.text);
         } else if (c->ex->req.target.len > config->uri_max) {
-                snprintf(text, sizeof(text), "the request target has %zu bytes, at most %llu are taken (option uri_max)",
+                snprintf(text, sizeof(text),
+                         "the request target has %zu bytes, at most %llu are taken (option uri_max)",
                          c->ex->req.target.len, (unsigned long long)config->uri_max);
                 conn_refuse(c, 414, text);
         } else {
@@ -586,7 +592,8 @@ void conn_tick(struct conn *c)
         if (c->closing)
                 return;
         if (c->writing && now - c->sent_ms > c->door->c.config->send_timeout_ms) {
-                log_say(LOG_INFO, "server", "connection closed: the client takes nothing", "remote=%s send_timeout_ms=%lld", c->remote,
+                log_say(LOG_INFO, "server", "connection closed: the client takes nothing",
+                        "remote=%s send_timeout_ms=%lld", c->remote,
                         (long long)c->door->c.config->send_timeout_ms);
                 conn_close(c);
         } else if (!c->writing && c->deadline_ms && now >= c->deadline_ms) {

@@ -1,4 +1,5 @@
-/* Control door: see control.h. Routes here, the JSON of POST /v1/jobs in job_parse.c, the pages about jobs in job_pages.c. */
+/* Control door: see control.h. Routes here, the JSON of POST /v1/jobs in job_parse.c, the pages about jobs in
+ * job_pages.c. */
 #include "server/control.h"
 
 #include <stdio.h>
@@ -51,7 +52,9 @@ static void control_accept(struct control *control, struct exchange *ex, struct 
                 if (kind == SITE_FAULT)
                         exchange_problem(ex, 503, 5, "the site's folder cannot be read just now");
                 else
-                        exchange_problem(ex, 422, 0, kind == SITE_BAD ? "target: the path is malformed" : "target: the site has no script at this path");
+                        exchange_problem(ex, 422, 0,
+                                         kind == SITE_BAD ? "target: the path is malformed"
+                                                          : "target: the site has no script at this path");
                 return;
         }
         if (!draft->request.host[0]) {
@@ -72,7 +75,8 @@ static void control_post_job(struct control *control, struct exchange *ex)
                 job_free(draft);
                 return;
         }
-        spool_init(&draft->request.body, store_files_fd(control->store), control->config->body_memory_max, control->config->body_max);
+        spool_init(&draft->request.body, store_files_fd(control->store), control->config->body_memory_max,
+                   control->config->body_max);
         status = job_parse(draft, &ex->body, &cause);
         if (status) {
                 job_free(draft);
@@ -96,14 +100,16 @@ static void control_send(struct control *control, struct exchange *ex, struct sl
 
                 if (name.len < 8 || !slice_eq_nocase((struct slice){ name.ptr, 8 }, SLICE("sendoff-")))
                         continue;
-                snprintf(why, sizeof(why), "%.*s: not an option of this version", (int)(name.len > 64 ? 64 : name.len), name.ptr);
+                snprintf(why, sizeof(why), "%.*s: not an option of this version",
+                         (int)(name.len > 64 ? 64 : name.len), name.ptr);
                 exchange_problem(ex, 400, 0, why);
                 return;
         }
         draft = job_new();
         if (draft_from_exchange(&draft->request, ex, target, SLICE("sendoff-")) != 0) {
                 job_free(draft);
-                exchange_problem(ex, 431, 0, "the request's header fields are too large together to be stored");
+                exchange_problem(ex, 431, 0,
+                                 "the request's header fields are too large together to be stored");
                 return;
         }
         if (strcmp(draft->request.host, "localhost") == 0)
@@ -136,9 +142,14 @@ static char *listing_text(struct listing *listing, struct store_list *list)
         char waiting[128];
 
         for (uint32_t i = 0; i < list->count; i++)
-                json_array_append_new(array, job_json(list->jobs[i], jobs_waiting_for(jobs, list->jobs[i], waiting, sizeof(waiting)), true));
+                json_array_append_new(
+                        array,
+                        job_json(list->jobs[i],
+                                 jobs_waiting_for(jobs, list->jobs[i], waiting, sizeof(waiting)), true));
         json_object_set_new(page, "jobs", array);
-        json_object_set_new(page, "next", list->more && list->count ? json_string(list->jobs[list->count - 1]->id.text) : json_null());
+        json_object_set_new(page, "next",
+                            list->more && list->count ? json_string(list->jobs[list->count - 1]->id.text)
+                                                      : json_null());
         return job_json_text(page);
 }
 
@@ -150,7 +161,8 @@ static void listing_done(void *arg, int status, struct store_list *list, const c
 
         if (ex && status == 0) {
                 text = listing_text(listing, list);
-                exchange_reply(ex, 200, "application/json", SLICE("Cache-Control: no-store\r\n"), slice_of(text ? text : "{}"));
+                exchange_reply(ex, 200, "application/json", SLICE("Cache-Control: no-store\r\n"),
+                               slice_of(text ? text : "{}"));
                 free(text);
         } else if (ex) {
                 exchange_problem(ex, 503, 5, why);
@@ -168,7 +180,8 @@ static const char *parse_states(struct slice value, uint32_t *states)
 
         while (slice_cut(&value, ',', &name)) {
                 if (!job_state_parse(name, &state))
-                        return "state: one of scheduled, ready, running, succeeded, failed, dead, cancelled, held, or several with commas between";
+                        return "state: one of scheduled, ready, running, succeeded, failed, dead, cancelled, "
+                               "held, or several with commas between";
                 *states |= 1U << state;
         }
         return NULL;
@@ -185,9 +198,11 @@ static void control_list(struct control *control, struct exchange *ex)
 
         if (url_query_get(ex->req.query, SLICE("state"), &value))
                 why = parse_states(value, &states);
-        if (!why && url_query_get(ex->req.query, SLICE("limit"), &value) && (!slice_to_u64(value, STORE_LIST_MAX, &limit) || limit == 0))
+        if (!why && url_query_get(ex->req.query, SLICE("limit"), &value) &&
+            (!slice_to_u64(value, STORE_LIST_MAX, &limit) || limit == 0))
                 why = "limit: a number from 1 to 1000";
-        if (!why && url_query_get(ex->req.query, SLICE("cursor"), &value) && value.len && !job_id_parse(value, &cursor))
+        if (!why && url_query_get(ex->req.query, SLICE("cursor"), &value) && value.len &&
+            !job_id_parse(value, &cursor))
                 why = "cursor: not one of ours; take it from \"next\"";
         if (why) {
                 exchange_problem(ex, 400, 0, why);
@@ -213,7 +228,8 @@ static void control_job(struct control *control, struct exchange *ex, struct sli
         if (!job_id_parse(id_text, &id)) {
                 exchange_problem(ex, 404, 0, "there is no such job");
         } else if (!action.ptr) {
-                if (method_allowed(ex, "GET", "Allow: GET, HEAD, OPTIONS\r\n") && job_page_wait(&control->pages, ex, &wait_ms))
+                if (method_allowed(ex, "GET", "Allow: GET, HEAD, OPTIONS\r\n") &&
+                    job_page_wait(&control->pages, ex, &wait_ms))
                         job_page_status(&control->pages, ex, &id, wait_ms);
         } else if (slice_eq(action, SLICE("result"))) {
                 if (method_allowed(ex, "GET", "Allow: GET, HEAD, OPTIONS\r\n"))
@@ -235,11 +251,13 @@ static void control_health(struct control *control, struct exchange *ex)
         if (!method_allowed(ex, "GET", "Allow: GET, HEAD, OPTIONS\r\n"))
                 return;
         store_health(control->store, &health);
-        json = json_pack("{s:s, s:b, s:b, s:s, s:I, s:I, s:I}", "status", health.writable ? "ok" : "failing", "store_writable", health.writable,
-                         "disk_full", health.full, "cause", health.cause, "commits", (json_int_t)health.commits, "operations", (json_int_t)health.ops,
+        json = json_pack("{s:s, s:b, s:b, s:s, s:I, s:I, s:I}", "status", health.writable ? "ok" : "failing",
+                         "store_writable", health.writable, "disk_full", health.full, "cause", health.cause,
+                         "commits", (json_int_t)health.commits, "operations", (json_int_t)health.ops,
                          "last_commit_us", (json_int_t)health.last_commit_us);
         text = job_json_text(json);
-        exchange_reply(ex, health.writable ? 200 : 503, "application/json", SLICE("Cache-Control: no-store\r\n"), slice_of(text ? text : "{}"));
+        exchange_reply(ex, health.writable ? 200 : 503, "application/json",
+                       SLICE("Cache-Control: no-store\r\n"), slice_of(text ? text : "{}"));
         free(text);
 }
 

@@ -1,5 +1,6 @@
-/* The line for workers: see dispatcher.h. A worker reserved for a job whose commit is on its way counts as taken although the pool still calls it free: `pending` bridges the two. When a worker falls out in
- * between, the job's start says POOL_BUSY and the job waits for its turn like anybody else, before queued jobs. */
+/* The line for workers: see dispatcher.h. A worker reserved for a job whose commit is on its way counts as
+ * taken although the pool still calls it free: `pending` bridges the two. When a worker falls out in between,
+ * the job's start says POOL_BUSY and the job waits for its turn like anybody else, before queued jobs. */
 #include "server/dispatcher.h"
 
 #include <assert.h>
@@ -129,8 +130,8 @@ void dispatcher_stop_jobs(struct dispatcher *d)
         d->jobs_stopped = true;
 }
 
-int dispatcher_start(struct dispatcher *d, bool for_job, struct fcgi_params *params, const struct spool *body, const struct run_handlers *handlers,
-                     void *arg, struct run **out)
+int dispatcher_start(struct dispatcher *d, bool for_job, struct fcgi_params *params, const struct spool *body,
+                     const struct run_handlers *handlers, void *arg, struct run **out)
 {
         int r = pool_start(d->pool, params, body, handlers, arg, out);
 

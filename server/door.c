@@ -1,5 +1,6 @@
-/* Doors: listening, the list of connections, the flush before the loop sleeps, the tick for deadlines. The good path: door_new binds and listens, door_drain stops accepting, door_close ends all. A door that
- * cannot listen says why in one sentence. See door.h. */
+/* Doors: listening, the list of connections, the flush before the loop sleeps, the tick for deadlines. The
+ * good path: door_new binds and listens, door_drain stops accepting, door_close ends all. A door that cannot
+ * listen says why in one sentence. See door.h. */
 #include "server/door.h"
 
 #include <errno.h>
@@ -26,8 +27,8 @@ static void door_connection(uv_stream_t *stream, int status)
         struct door *door = stream->data;
 
         if (status < 0) {
-                log_say(LOG_ERROR, "server", "a connection could not be accepted", "door=%s why=\"%s\"", door->address,
-                        uv_strerror(status));
+                log_say(LOG_ERROR, "server", "a connection could not be accepted", "door=%s why=\"%s\"",
+                        door->address, uv_strerror(status));
                 return;
         }
         conn_accept(door);
@@ -79,8 +80,8 @@ static int listen_unix(struct door *door, const char *path, struct cause *cause)
         int fd, r;
 
         if (strlen(path) >= sizeof(address.sun_path))
-                return cause_set(cause, -ENAMETOOLONG, "the socket path %s has %zu bytes, at most %zu fit", path, strlen(path),
-                                 sizeof(address.sun_path) - 1);
+                return cause_set(cause, -ENAMETOOLONG, "the socket path %s has %zu bytes, at most %zu fit",
+                                 path, strlen(path), sizeof(address.sun_path) - 1);
         strcpy(address.sun_path, path);
         if (lstat(path, &st) == 0) {
                 if (!S_ISSOCK(st.st_mode))
@@ -107,7 +108,9 @@ static int listen_unix(struct door *door, const char *path, struct cause *cause)
 
 static int parse_address(const char *address, struct addrinfo **out, struct cause *cause)
 {
-        struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+        struct addrinfo hints = { .ai_family = AF_UNSPEC,
+                                  .ai_socktype = SOCK_STREAM,
+                                  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
         const char *colon = strrchr(address, ':');
         char host[256];
         size_t len;
@@ -126,7 +129,8 @@ static int parse_address(const char *address, struct addrinfo **out, struct caus
         host[len] = '\0';
         r = getaddrinfo(len ? host : NULL, colon + 1, &hints, out);
         if (r != 0)
-                return cause_set(cause, -EINVAL, "'%s' is no ADDR:PORT to listen on: %s", address, gai_strerror(r));
+                return cause_set(cause, -EINVAL, "'%s' is no ADDR:PORT to listen on: %s", address,
+                                 gai_strerror(r));
         return 0;
 }
 

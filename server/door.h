@@ -1,4 +1,5 @@
-/* A door: a listener, its connections, and the ticks and flushes they share. Front door and control door are two of these with different routes. */
+/* A door: a listener, its connections, and the ticks and flushes they share. Front door and control door are
+ * two of these with different routes. */
 #ifndef SENDOFF_SERVER_DOOR_H
 #define SENDOFF_SERVER_DOOR_H
 
@@ -14,7 +15,8 @@ struct conn;
 
 /* What a door must answer. Both run on the loop. */
 struct door_ops {
-        /* A head has come, the body not yet. A status other than 0 (with detail) refuses it before the body is read. NULL: everything is read. */
+        /* A head has come, the body not yet. A status other than 0 (with detail) refuses it before the body
+         * is read. NULL: everything is read. */
         int (*head)(void *arg, const struct http1_request *req, const char **detail);
         /* A whole request. See server/exchange.h for the exchange's lifetime. */
         void (*request)(void *arg, struct exchange *ex);
@@ -22,10 +24,11 @@ struct door_ops {
 
 struct door_config {
         uv_loop_t *loop;
-        const struct config *config; /* borrowed; limits and timeouts are read at use, so a reload counts at once */
+        const struct config
+                *config; /* borrowed; limits and timeouts are read at use, so a reload counts at once */
         const struct door_ops *ops;
         void *arg;
-        int files_fd; /* folder for big bodies */
+        int files_fd;                  /* folder for big bodies */
         struct access_log *access_log; /* NULL none */
 };
 
@@ -38,7 +41,7 @@ struct door {
                 uv_pipe_t pipe;
         } listener;
         uv_prepare_t flush; /* before the loop sleeps: what was written goes out */
-        uv_timer_t tick; /* deadlines of all connections */
+        uv_timer_t tick;    /* deadlines of all connections */
         bool is_unix;
         bool draining;
         int handles; /* ours still open */
@@ -55,12 +58,16 @@ struct door {
         char send_buffer[CONN_READ_SIZE]; /* shared: a piece of a spool on its way into a connection */
 };
 
-/* address: "ADDR:PORT" (port 0 picks one), "[::1]:80", "unix:PATH" (0660; a socket left by a dead server is replaced, a live one is not). 0 or < 0 with cause. */
-int door_new(struct door **out, const struct door_config *config, const char *address, struct cause *cause) __attribute__((warn_unused_result));
+/* address: "ADDR:PORT" (port 0 picks one), "[::1]:80", "unix:PATH" (0660; a socket left by a dead server is
+ * replaced, a live one is not). 0 or < 0 with cause. */
+int door_new(struct door **out, const struct door_config *config, const char *address, struct cause *cause)
+        __attribute__((warn_unused_result));
 const char *door_address(const struct door *door); /* with the real port: "127.0.0.1:43567", "unix:/…" */
-const char *door_date(struct door *door); /* the Date field's value, made once a second */
-void door_drain(struct door *door); /* no new connections, idle ones are closed, others after the reply under way */
-void door_close(struct door *door, void (*done)(void *arg), void *arg); /* everything now; done comes from the loop, then door_free */
+const char *door_date(struct door *door);          /* the Date field's value, made once a second */
+void door_drain(
+        struct door *door); /* no new connections, idle ones are closed, others after the reply under way */
+void door_close(struct door *door, void (*done)(void *arg),
+                void *arg); /* everything now; done comes from the loop, then door_free */
 void door_free(struct door *door);
 
 #endif

@@ -6,8 +6,9 @@
 #include "base/mem.h"
 
 static const struct slice hop_by_hop[] = {
-        { "connection", 10 }, { "keep-alive", 10 }, { "proxy-connection", 16 }, { "transfer-encoding", 17 }, { "te", 2 },
-        { "trailer", 7 }, { "upgrade", 7 }, { "content-length", 14 }, { "expect", 6 }, { "host", 4 },
+        { "connection", 10 }, { "keep-alive", 10 }, { "proxy-connection", 16 }, { "transfer-encoding", 17 },
+        { "te", 2 },          { "trailer", 7 },     { "upgrade", 7 },           { "content-length", 14 },
+        { "expect", 6 },      { "host", 4 },
 };
 
 static bool is_one_of(struct slice name, const struct slice *names, size_t count)
@@ -33,7 +34,8 @@ static void replace(char **at, char *with)
         *at = with;
 }
 
-int draft_from_exchange(struct job_request *request, struct exchange *ex, struct slice target, struct slice skip)
+int draft_from_exchange(struct job_request *request, struct exchange *ex, struct slice target,
+                        struct slice skip)
 {
         struct buf block;
 

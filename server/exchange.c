@@ -1,4 +1,5 @@
-/* The reply side of an exchange: framing (Content-Length, chunked, until close), small whole replies, problems, and bodies from a spool. The reading side is conn.c. See exchange.h for the lifetime. */
+/* The reply side of an exchange: framing (Content-Length, chunked, until close), small whole replies,
+ * problems, and bodies from a spool. The reading side is conn.c. See exchange.h for the lifetime. */
 #include "server/exchange.h"
 
 #include <inttypes.h>
@@ -58,7 +59,8 @@ void exchange_head(struct exchange *ex, int status, struct slice block, int64_t 
         ex->status = status;
         ex->no_body = head || !status_has_body(status);
         ex->close = ex->close || !ex->req.keep_alive || conn_door(c)->draining;
-        conn_printf(c, "HTTP/1.1 %d %s\r\nDate: %s\r\nServer: sendoff\r\n", status, http1_reason(status), door_date(conn_door(c)));
+        conn_printf(c, "HTTP/1.1 %d %s\r\nDate: %s\r\nServer: sendoff\r\n", status, http1_reason(status),
+                    door_date(conn_door(c)));
         conn_write(c, block.ptr, block.len);
         if (length >= 0 && status_has_body(status)) {
                 ex->has_length = true;
@@ -134,8 +136,10 @@ void exchange_reply(struct exchange *ex, int status, const char *type, struct sl
         struct buf block;
 
         buf_init(&block, CGI_HEAD_MAX);
-        if ((type && buf_printf(&block, "Content-Type: %s\r\n", type) != 0) || buf_append_slice(&block, extra) != 0)
-                log_say(LOG_ERROR, "server", "reply head too long", "status=%d max_bytes=%d", status, CGI_HEAD_MAX);
+        if ((type && buf_printf(&block, "Content-Type: %s\r\n", type) != 0) ||
+            buf_append_slice(&block, extra) != 0)
+                log_say(LOG_ERROR, "server", "reply head too long", "status=%d max_bytes=%d", status,
+                        CGI_HEAD_MAX);
         exchange_head(ex, status, buf_slice(&block), (int64_t)body.len);
         buf_fini(&block);
         exchange_data(ex, body);
@@ -153,7 +157,8 @@ void exchange_problem(struct exchange *ex, int status, int retry_s, const char *
         for (const char *p = detail ? detail : ""; *p && at < sizeof(safe) - 1; p++)
                 safe[at++] = (unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f ? '?' : *p;
         safe[at] = '\0';
-        problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", http1_reason(status), "status", status, "detail", safe);
+        problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", http1_reason(status),
+                            "status", status, "detail", safe);
         text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
         json_decref(problem);
         if (retry_s > 0)
@@ -191,7 +196,8 @@ static void sending_go(struct exchange *ex)
                 ssize_t n = spool_read(&s->body, s->at, chunk, want);
 
                 if (n <= 0) {
-                        log_say(LOG_ERROR, "server", "a body could not be read to its end", "why=\"%s\"", n < 0 ? strerror((int)-n) : "it is shorter than it was");
+                        log_say(LOG_ERROR, "server", "a body could not be read to its end", "why=\"%s\"",
+                                n < 0 ? strerror((int)-n) : "it is shorter than it was");
                         sending_free(s);
                         exchange_abort(ex);
                         return;
@@ -207,7 +213,8 @@ static void sending_go(struct exchange *ex)
 
 static const struct exchange_ops sending_ops = { .gone = sending_gone, .drained = sending_go };
 
-void exchange_send_spool(struct exchange *ex, int status, struct slice block, struct spool *body, uint64_t from, uint64_t length)
+void exchange_send_spool(struct exchange *ex, int status, struct slice block, struct spool *body,
+                         uint64_t from, uint64_t length)
 {
         struct sending *s = mem_alloc(sizeof(*s));
 

@@ -1,4 +1,5 @@
-/* See foreground.h. One struct follows a request from the door to the end of its run; `ex` is NULL once the caller is gone or has been let go. */
+/* See foreground.h. One struct follows a request from the door to the end of its run; `ex` is NULL once the
+ * caller is gone or has been let go. */
 #include "server/foreground.h"
 
 #include <stdio.h>
@@ -52,7 +53,8 @@ static void on_head(void *arg, const struct cgi_head *head)
         buf_init(&block, CGI_HEAD_MAX + 128);
         if (draft_reply_block(&block, head->headers, head->header_count) != 0)
                 log_say(LOG_ERROR, "server", "reply head cut", "script=\"%s\"", f->match.script_name);
-        exchange_head(f->ex, head->status, buf_slice(&block), head->has_length ? (int64_t)head->content_length : -1);
+        exchange_head(f->ex, head->status, buf_slice(&block),
+                      head->has_length ? (int64_t)head->content_length : -1);
         buf_fini(&block);
         if (exchange_complete(f->ex))
                 foreground_let_go(f);
@@ -92,10 +94,12 @@ static void on_end(void *arg, const struct job_run *how)
         f->ex = NULL;
         if (how->outcome == RUN_CRASHED || (how->outcome == RUN_FAILED && !f->head_sent))
                 log_say(LOG_WARN, "run", "foreground run did not end well", "script=%s outcome=\"%s\" why=%s",
-                        log_quote(script, sizeof(script), f->match.script_name, strlen(f->match.script_name)), run_outcome_name(how->outcome),
+                        log_quote(script, sizeof(script), f->match.script_name, strlen(f->match.script_name)),
+                        run_outcome_name(how->outcome),
                         log_quote(why, sizeof(why), how->reason, strlen(how->reason)));
         if (ex && !f->head_sent)
-                exchange_problem(ex, how->outcome == RUN_PUT_BACK ? 503 : 502, how->outcome == RUN_PUT_BACK ? 5 : 0, how->reason);
+                exchange_problem(ex, how->outcome == RUN_PUT_BACK ? 503 : 502,
+                                 how->outcome == RUN_PUT_BACK ? 5 : 0, how->reason);
         else if (ex && (how->outcome == RUN_SUCCEEDED || how->outcome == RUN_FAILED))
                 exchange_end(ex);
         else if (ex)
@@ -103,7 +107,9 @@ static void on_end(void *arg, const struct job_run *how)
         foreground_free(f);
 }
 
-static const struct run_handlers handlers = { .head = on_head, .data = on_data, .log = on_log, .end = on_end };
+static const struct run_handlers handlers = {
+        .head = on_head, .data = on_data, .log = on_log, .end = on_end
+};
 
 static void on_gone(struct exchange *ex)
 {
@@ -131,7 +137,8 @@ static void foreground_start(struct foreground *f)
         struct exchange *ex = f->ex;
         int r;
 
-        r = script_start(f->desk->dispatcher, false, site_root(f->desk->site), &f->match, &f->request, &context, &handlers, f, &f->run, &cause);
+        r = script_start(f->desk->dispatcher, false, site_root(f->desk->site), &f->match, &f->request,
+                         &context, &handlers, f, &f->run, &cause);
         if (r == SCRIPT_BUSY) {
                 dispatcher_wait(f->desk->dispatcher, &f->turn);
                 return;
@@ -171,7 +178,8 @@ void foreground_request(struct foreground_desk *desk, struct exchange *ex, struc
         char why[160];
 
         if (dispatcher_waiting(desk->dispatcher) >= desk->config->foreground_queue_max) {
-                snprintf(why, sizeof(why), "%llu requests already wait for a worker (option foreground_queue_max)",
+                snprintf(why, sizeof(why),
+                         "%llu requests already wait for a worker (option foreground_queue_max)",
                          (unsigned long long)desk->config->foreground_queue_max);
                 site_match_fini(match);
                 exchange_problem(ex, 503, 1, why);

@@ -1,6 +1,7 @@
-/* A foreground request: a caller waits for the script's reply, which streams through as it is printed. When no worker is free it waits in the dispatcher's line. When the caller hangs up the script is
- * treated as PHP always treated it (policy `php`); a request that was still in the line is run all the same, never dropped. When the reply is complete by its Content-Length the caller is let go and the
- * script goes on. */
+/* A foreground request: a caller waits for the script's reply, which streams through as it is printed. When
+ * no worker is free it waits in the dispatcher's line. When the caller hangs up the script is treated as PHP
+ * always treated it (policy `php`); a request that was still in the line is run all the same, never dropped.
+ * When the reply is complete by its Content-Length the caller is let go and the script goes on. */
 #ifndef SENDOFF_SERVER_FOREGROUND_H
 #define SENDOFF_SERVER_FOREGROUND_H
 

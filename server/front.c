@@ -1,4 +1,5 @@
-/* Front door: see front.h. A request is one of: a URL of a job, a file, a script to run now, a script to run later, or a mistake with a clear answer. */
+/* Front door: see front.h. A request is one of: a URL of a job, a file, a script to run now, a script to run
+ * later, or a mistake with a clear answer. */
 #include "server/front.h"
 
 #include <stdio.h>
@@ -57,14 +58,16 @@ static void front_file(struct exchange *ex, struct site_match *match)
         struct file_reply reply;
         struct spool file;
 
-        file_reply_decide(&reply, ex->req.method, ex->req.headers, ex->req.header_count, &match->st, match->name);
+        file_reply_decide(&reply, ex->req.method, ex->req.headers, ex->req.header_count, &match->st,
+                          match->name);
         spool_init(&file, -1, 0, 0);
         file.fd = match->fd;
         file.len = file.max = (uint64_t)match->st.st_size;
         file.keep = true;
         match->fd = -1;
         if (reply.has_body) {
-                exchange_send_spool(ex, reply.status, buf_slice(&reply.headers), &file, reply.first, reply.length);
+                exchange_send_spool(ex, reply.status, buf_slice(&reply.headers), &file, reply.first,
+                                    reply.length);
         } else {
                 spool_fini(&file);
                 exchange_reply(ex, reply.status, NULL, buf_slice(&reply.headers), SLICE(""));
@@ -88,7 +91,8 @@ struct async_wish {
         int64_t wait_ms;
 };
 
-static struct async_wish async_wish(const struct front *front, const struct exchange *ex, const struct site_match *match)
+static struct async_wish async_wish(const struct front *front, const struct exchange *ex,
+                                    const struct site_match *match)
 {
         const struct config *config = front->config;
         struct async_wish wish = { false, false, 0 };
@@ -106,7 +110,8 @@ static struct async_wish async_wish(const struct front *front, const struct exch
                 struct slice script = slice_of(match->script_name);
 
                 wish.wanted = any_glob(config->async_paths, buf_slice(&path), script);
-                if (prefer.respond_async && (!limited || any_glob(config->respond_async_paths, buf_slice(&path), script)))
+                if (prefer.respond_async &&
+                    (!limited || any_glob(config->respond_async_paths, buf_slice(&path), script)))
                         wish.wanted = wish.preference = true;
         }
         buf_fini(&path);
@@ -127,20 +132,26 @@ static struct slice address_host(const char *remote)
 
 static void front_send_off(struct front *front, struct exchange *ex, const struct async_wish *wish)
 {
-        struct job_page_accept accept = { .wait_ms = wish->wait_ms, .reply = JOB_PAGE_REPLY, .preference = wish->preference };
+        struct job_page_accept accept = { .wait_ms = wish->wait_ms,
+                                          .reply = JOB_PAGE_REPLY,
+                                          .preference = wish->preference };
         const struct config *config = front->config;
         int64_t wait_ms;
         char why[160];
 
-        if (!rate_take(front->rate, address_host(exchange_remote(ex)), config->async_rate, config->async_burst, clock_mono_ms(), &wait_ms)) {
-                snprintf(why, sizeof(why), "too many jobs from this address: at most %llu a second (option async_rate)", (unsigned long long)config->async_rate);
+        if (!rate_take(front->rate, address_host(exchange_remote(ex)), config->async_rate,
+                       config->async_burst, clock_mono_ms(), &wait_ms)) {
+                snprintf(why, sizeof(why),
+                         "too many jobs from this address: at most %llu a second (option async_rate)",
+                         (unsigned long long)config->async_rate);
                 exchange_problem(ex, 429, (int)(wait_ms / 1000) + 1, why);
                 return;
         }
         accept.draft = job_new();
         if (draft_from_exchange(&accept.draft->request, ex, exchange_target(ex), SLICE("")) != 0) {
                 job_free(accept.draft);
-                exchange_problem(ex, 431, 0, "the request's header fields are too large together to be stored");
+                exchange_problem(ex, 431, 0,
+                                 "the request's header fields are too large together to be stored");
                 return;
         }
         job_page_accept(&front->pages, ex, &accept);
@@ -148,7 +159,8 @@ static void front_send_off(struct front *front, struct exchange *ex, const struc
 
 static void front_redirect(struct exchange *ex, struct site_match *match)
 {
-        char *extra = mem_printf("Location: %s%s%.*s\r\n", match->location, ex->req.has_query ? "?" : "", SLICE_ARG(ex->req.query));
+        char *extra = mem_printf("Location: %s%s%.*s\r\n", match->location, ex->req.has_query ? "?" : "",
+                                 SLICE_ARG(ex->req.query));
 
         site_match_fini(match);
         exchange_reply(ex, 301, NULL, slice_of(extra), SLICE(""));
@@ -166,7 +178,8 @@ static void front_request(void *arg, struct exchange *ex)
                 return;
         }
         if (slice_eq(ex->req.path, SLICE("*"))) {
-                exchange_reply(ex, 204, NULL, SLICE("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"), SLICE(""));
+                exchange_reply(ex, 204, NULL,
+                               SLICE("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"), SLICE(""));
                 return;
         }
         site_resolve(front->desk.site, ex->req.path, &match);

@@ -1,4 +1,5 @@
-/* Questions about jobs, cancelling, watches, and recovery at start: the other half of jobs.h. Every question is one operation of the store; a cancel of a running job is decided in memory. */
+/* Questions about jobs, cancelling, watches, and recovery at start: the other half of jobs.h. Every question
+ * is one operation of the store; a cancel of a running job is decided in memory. */
 #include "server/jobs_internal.h"
 
 #include <inttypes.h>
@@ -56,8 +57,7 @@ void jobs_free(struct jobs *jobs)
 
         if (!jobs)
                 return;
-        HASH_ITER(hh, jobs->watches, slot, next)
-        {
+        HASH_ITER (hh, jobs->watches, slot, next) {
                 HASH_DELETE(hh, jobs->watches, slot);
                 free(slot);
         }
@@ -113,8 +113,8 @@ static void slot_fire(struct jobs *jobs, struct watch_slot *slot)
 
         HASH_DELETE(hh, jobs->watches, slot);
         free(slot);
-        DL_FOREACH(list, watch)
-        watch->on = false;
+        DL_FOREACH (list, watch)
+                watch->on = false;
         while (list) {
                 watch = list;
                 DL_DELETE(list, watch);
@@ -147,7 +147,8 @@ struct call {
         void *arg;
 };
 
-static struct call *call_new(struct jobs *jobs, enum store_kind kind, void (*done)(struct store_op *op), void *arg)
+static struct call *call_new(struct jobs *jobs, enum store_kind kind, void (*done)(struct store_op *op),
+                             void *arg)
 {
         struct call *call = mem_alloc(sizeof(*call));
 
@@ -204,7 +205,8 @@ static void call_listed(struct store_op *op)
         jobs_check_idle(jobs);
 }
 
-void jobs_list(struct jobs *jobs, uint32_t states, uint64_t before_seq, uint32_t limit, jobs_listed *done, void *arg)
+void jobs_list(struct jobs *jobs, uint32_t states, uint64_t before_seq, uint32_t limit, jobs_listed *done,
+               void *arg)
 {
         struct call *call = call_new(jobs, STORE_LIST, call_listed, arg);
 
@@ -249,7 +251,8 @@ static void call_cancelled(struct store_op *op)
         jobs_check_idle(jobs);
 }
 
-/* A job in motion is ended in memory; the record is then asked for, so that the answer shows what is stored. */
+/* A job in motion is ended in memory; the record is then asked for, so that the answer shows what is stored.
+ */
 static void call_stopped(struct store_op *op)
 {
         struct call *call = op->arg;
@@ -260,7 +263,11 @@ static void call_stopped(struct store_op *op)
                 job_free(op->job);
                 op->job = NULL;
         }
-        call->found(call->arg, op->status == 0 ? 202 : op->status == STORE_NOT_FOUND ? 404 : 503, op->job, op->cause.text);
+        call->found(call->arg,
+                    op->status == 0                 ? 202
+                    : op->status == STORE_NOT_FOUND ? 404
+                                                    : 503,
+                    op->job, op->cause.text);
         free(call);
         jobs_check_idle(jobs);
 }
@@ -286,7 +293,8 @@ void jobs_cancel(struct jobs *jobs, const struct job_id *id, jobs_found *done, v
 
         HASH_FIND(hh, jobs->entries, &id->seq, sizeof(id->seq), e);
         running = e && job_id_eq(&e->job->id, id) && entry_cancel(e);
-        call = call_new(jobs, running ? STORE_GET : STORE_CANCEL, running ? call_stopped : call_cancelled, arg);
+        call = call_new(jobs, running ? STORE_GET : STORE_CANCEL, running ? call_stopped : call_cancelled,
+                        arg);
         call->found = done;
         call->op.job = job_new();
         call->op.job->id = *id;
@@ -298,7 +306,8 @@ const char *jobs_waiting_for(struct jobs *jobs, const struct job *job, char *out
         const struct dispatch *counts = dispatcher_counts(jobs->dispatcher);
 
         if (job->state == JOB_READY)
-                snprintf(out, size, "a worker: %u of %u for jobs busy", counts->jobs, dispatch_job_limit(counts));
+                snprintf(out, size, "a worker: %u of %u for jobs busy", counts->jobs,
+                         dispatch_job_limit(counts));
         else if (job->state == JOB_HELD)
                 snprintf(out, size, "a person");
         else
@@ -342,11 +351,14 @@ static int recover_one(struct jobs *jobs, const struct job_id *id, struct cause 
         b.op.job->id = *id;
         r = store_wait(jobs, &b);
         if (r == 0) {
-                snprintf(how.reason, sizeof(how.reason), "the server ended while run %u was under way (killed, crashed, or the machine went down)",
+                snprintf(how.reason, sizeof(how.reason),
+                         "the server ended while run %u was under way (killed, crashed, or the machine went "
+                         "down)",
                          b.op.job->run.number);
                 job_run_ended(b.op.job, &how, clock_real_ms());
-                log_say(LOG_WARN, "server", "a run was cut short by the server's end", "job=%s run=%u crashes=%u state=%s", id->text,
-                        b.op.job->run.number, b.op.job->crashes, job_state_name(b.op.job->state));
+                log_say(LOG_WARN, "server", "a run was cut short by the server's end",
+                        "job=%s run=%u crashes=%u state=%s", id->text, b.op.job->run.number,
+                        b.op.job->crashes, job_state_name(b.op.job->state));
                 b.op.kind = STORE_UPDATE;
                 b.op.now_ms = clock_real_ms();
                 r = store_wait(jobs, &b);
@@ -366,7 +378,8 @@ int jobs_recover(struct jobs *jobs, struct cause *cause)
         do {
                 r = store_wait(jobs, &b);
                 if (r != 0)
-                        return cause_set(cause, -1, "the running jobs could not be read: %s", b.op.cause.text);
+                        return cause_set(cause, -1, "the running jobs could not be read: %s",
+                                         b.op.cause.text);
                 for (uint32_t i = 0; i < b.op.ready.count && r == 0; i++) {
                         r = recover_one(jobs, &b.op.ready.ids[i], cause);
                         b.op.ready.after = b.op.ready.ids[i].seq;

@@ -1,4 +1,5 @@
-/* A job as JSON: the one shape of DESIGN section 3, for status URLs, the control door and the command line. */
+/* A job as JSON: the one shape of DESIGN section 3, for status URLs, the control door and the command line.
+ */
 #ifndef SENDOFF_SERVER_JOB_JSON_H
 #define SENDOFF_SERVER_JOB_JSON_H
 
@@ -6,7 +7,8 @@
 
 #include "job/job.h"
 
-/* Never NULL; the caller's. waiting_for: NULL for null. full: false for the front door, which shows the target only of jobs that came in there. */
+/* Never NULL; the caller's. waiting_for: NULL for null. full: false for the front door, which shows the
+ * target only of jobs that came in there. */
 json_t *job_json(const struct job *job, const char *waiting_for, bool full);
 /* {"id", "location", "state"}: what an accepting call answers. */
 json_t *job_json_receipt(const struct job *job);

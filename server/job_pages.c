@@ -1,5 +1,6 @@
-/* Pages about jobs: see job_pages.h. A visit is one answer being prepared: it asks the store, perhaps waits for the job's end or a deadline, asks again, and answers. Its memory goes when nothing refers to it any more: no question under
- * way, no timer open, the exchange over. */
+/* Pages about jobs: see job_pages.h. A visit is one answer being prepared: it asks the store, perhaps waits
+ * for the job's end or a deadline, asks again, and answers. Its memory goes when nothing refers to it any
+ * more: no question under way, no timer open, the exchange over. */
 #include "server/job_pages.h"
 
 #include <inttypes.h>
@@ -153,7 +154,8 @@ static void answer_record(struct visit *v, const struct job *job)
                 n += snprintf(extra + n, sizeof(extra) - (size_t)n, "Retry-After: 1\r\n");
         else if (job->run.status)
                 n += snprintf(extra + n, sizeof(extra) - (size_t)n, "AsyncResult: %d\r\n", job->run.status);
-        answer_json(ex, status, extra, job_json(job, jobs_waiting_for(pages->jobs, job, waiting, sizeof(waiting)), pages->full));
+        answer_json(ex, status, extra,
+                    job_json(job, jobs_waiting_for(pages->jobs, job, waiting, sizeof(waiting)), pages->full));
 }
 
 static void answer_receipt(struct visit *v, const struct job *job)
@@ -163,8 +165,10 @@ static void answer_receipt(struct visit *v, const struct job *job)
         char location[JOB_LOCATION_SIZE], extra[320];
 
         job_location(&job->id, location);
-        snprintf(extra, sizeof(extra), "Location: %s\r\nContent-Location: %s\r\nRetry-After: 1\r\nCache-Control: no-store\r\n%s%s", location, location,
-                 preference ? "Preference-Applied: respond-async\r\n" : "", full ? "" : "Vary: Prefer\r\n");
+        snprintf(extra, sizeof(extra),
+                 "Location: %s\r\nContent-Location: %s\r\nRetry-After: 1\r\nCache-Control: no-store\r\n%s%s",
+                 location, location, preference ? "Preference-Applied: respond-async\r\n" : "",
+                 full ? "" : "Vary: Prefer\r\n");
         answer_json(ex, 202, extra, job_json_receipt(job));
 }
 
@@ -176,14 +180,16 @@ static void answer_result(struct visit *v, struct job *job)
         struct buf block;
 
         buf_init(&block, CGI_HEAD_MAX + 1024);
-        if ((job->reply.headers && buf_append_str(&block, job->reply.headers) != 0) || buf_printf(&block, "Sendoff-Job: %s\r\n", job->id.text) != 0) {
+        if ((job->reply.headers && buf_append_str(&block, job->reply.headers) != 0) ||
+            buf_printf(&block, "Sendoff-Job: %s\r\n", job->id.text) != 0) {
                 buf_fini(&block);
                 exchange_problem(ex, 500, 0, "the stored reply's head is too large");
                 return;
         }
         if (vary && buf_append_str(&block, "Vary: Prefer\r\n") != 0)
                 buf_clear(&block);
-        exchange_send_spool(ex, job->reply.status, buf_slice(&block), &job->reply.body, 0, job->reply.body.len);
+        exchange_send_spool(ex, job->reply.status, buf_slice(&block), &job->reply.body, 0,
+                            job->reply.body.len);
         buf_fini(&block);
 }
 
@@ -192,10 +198,12 @@ static void answer_result_or_why(struct visit *v, struct job *job)
         char why[JOB_REASON_MAX + 96];
 
         if (!job_state_is_final(job->state)) {
-                snprintf(why, sizeof(why), "there is no result yet: the job is %s", job_state_name(job->state));
+                snprintf(why, sizeof(why), "there is no result yet: the job is %s",
+                         job_state_name(job->state));
                 visit_problem(v, 409, why);
         } else if (!job->reply.status) {
-                snprintf(why, sizeof(why), "the job is %s and has no result%s%s", job_state_name(job->state), job->run.reason[0] ? ": " : "", job->run.reason);
+                snprintf(why, sizeof(why), "the job is %s and has no result%s%s", job_state_name(job->state),
+                         job->run.reason[0] ? ": " : "", job->run.reason);
                 visit_problem(v, 404, why);
         } else {
                 answer_result(v, job);
@@ -233,7 +241,8 @@ static void visit_found(void *arg, int status, struct job *job, const char *why)
         if (!v->ex) {
                 visit_release(v);
         } else if (status != 0) {
-                visit_problem(v, status == STORE_NOT_FOUND ? 404 : 503, status == STORE_NOT_FOUND ? "there is no such job" : why);
+                visit_problem(v, status == STORE_NOT_FOUND ? 404 : 503,
+                              status == STORE_NOT_FOUND ? "there is no such job" : why);
         } else if (v->ended || !v->timer_open || job_state_is_final(job->state)) {
                 visit_answer(v, job);
         }
@@ -312,7 +321,8 @@ static void visit_cancelled(void *arg, int status, struct job *job, const char *
         } else {
                 bool full = v->pages->full;
 
-                answer_json(visit_take_exchange(v), status == 204 ? 200 : 202, "Cache-Control: no-store\r\n", job_json(job, NULL, full));
+                answer_json(visit_take_exchange(v), status == 204 ? 200 : 202, "Cache-Control: no-store\r\n",
+                            job_json(job, NULL, full));
         }
         job_free(job);
 }

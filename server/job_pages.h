@@ -1,4 +1,6 @@
-/* What both doors say about jobs: accepting one, its status (with long-poll), its result, cancelling it. Each call takes the exchange over and answers it, at once or later; a caller that hangs up meanwhile only ends the answer. */
+/* What both doors say about jobs: accepting one, its status (with long-poll), its result, cancelling it. Each
+ * call takes the exchange over and answers it, at once or later; a caller that hangs up meanwhile only ends
+ * the answer. */
 #ifndef SENDOFF_SERVER_JOB_PAGES_H
 #define SENDOFF_SERVER_JOB_PAGES_H
 
@@ -13,13 +15,13 @@ struct job_pages {
 };
 
 enum job_page_reply {
-        JOB_PAGE_REPLY, /* with a wait: the script's own reply when it comes in time, else the receipt */
+        JOB_PAGE_REPLY,  /* with a wait: the script's own reply when it comes in time, else the receipt */
         JOB_PAGE_RECORD, /* with a wait: the job's record */
 };
 
 struct job_page_accept {
         struct job *draft; /* taken over */
-        int64_t wait_ms; /* 0: answer with the receipt once it is stored */
+        int64_t wait_ms;   /* 0: answer with the receipt once it is stored */
         enum job_page_reply reply;
         bool preference; /* it was asked for by Prefer: say that it was applied */
 };
@@ -29,7 +31,8 @@ void job_page_status(struct job_pages *pages, struct exchange *ex, const struct 
 void job_page_result(struct job_pages *pages, struct exchange *ex, const struct job_id *id);
 void job_page_cancel(struct job_pages *pages, struct exchange *ex, const struct job_id *id);
 
-/* The value of ?wait=N in milliseconds, at most wait_max; 0 when there is none. False when it is no number (answered with 400, the exchange is over). */
+/* The value of ?wait=N in milliseconds, at most wait_max; 0 when there is none. False when it is no number
+ * (answered with 400, the exchange is over). */
 bool job_page_wait(struct job_pages *pages, struct exchange *ex, int64_t *wait_ms);
 
 #endif

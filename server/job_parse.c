@@ -16,8 +16,8 @@ struct parse {
         struct cause *cause;
         struct buf headers;
         const char *body_field; /* the one of body, body_base64, form, json that was given */
-        const char *type; /* the Content-Type that goes with it */
-        bool has_type; /* headers name one */
+        const char *type;       /* the Content-Type that goes with it */
+        bool has_type;          /* headers name one */
         bool has_method;
 };
 
@@ -38,13 +38,16 @@ static int parse_target(struct parse *p, const json_t *value)
 
         if (!target)
                 return bad(p, "target", "a string is wanted");
-        if (strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0 || strncmp(target, "exec:", 5) == 0)
-                return cause_set(p->cause, 422, "target: this version runs scripts of the site only (\"/report.php\")");
+        if (strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0 ||
+            strncmp(target, "exec:", 5) == 0)
+                return cause_set(p->cause, 422,
+                                 "target: this version runs scripts of the site only (\"/report.php\")");
         if (target[0] != '/')
                 return bad(p, "target", "a path of the site is wanted; it starts with '/'");
         for (const char *c = target; *c; c++)
                 if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f || *c == '#')
-                        return bad(p, "target", "blanks, control bytes, '#' and bytes above 0x7e must be percent-encoded");
+                        return bad(p, "target",
+                                   "blanks, control bytes, '#' and bytes above 0x7e must be percent-encoded");
         take(&p->draft->request.target, target);
         return 0;
 }
@@ -73,7 +76,8 @@ static int parse_header(struct parse *p, const char *name, const json_t *value)
                 take(&p->draft->request.host, text);
                 return 0;
         }
-        if (strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0 || strcasecmp(name, "connection") == 0)
+        if (strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0 ||
+            strcasecmp(name, "connection") == 0)
                 return cause_set(p->cause, 400, "headers: %s is not the sender's to set", name);
         if (strcasecmp(name, "content-type") == 0)
                 p->has_type = true;
@@ -111,10 +115,11 @@ static int body_write(struct parse *p, const void *bytes, size_t len)
         int r = spool_write(&p->draft->request.body, bytes, len);
 
         if (r == SPOOL_FULL)
-                return cause_set(p->cause, 413, "%s: the body is longer than %llu bytes (option body_max)", p->body_field,
-                                 (unsigned long long)p->draft->request.body.max);
+                return cause_set(p->cause, 413, "%s: the body is longer than %llu bytes (option body_max)",
+                                 p->body_field, (unsigned long long)p->draft->request.body.max);
         if (r < 0)
-                return cause_set(p->cause, r == -ENOSPC || r == -EDQUOT ? 507 : 500, "the body could not be kept: %s", strerror(-r));
+                return cause_set(p->cause, r == -ENOSPC || r == -EDQUOT ? 507 : 500,
+                                 "the body could not be kept: %s", strerror(-r));
         return 0;
 }
 
@@ -177,7 +182,8 @@ static int form_add(struct parse *p, struct buf *form, const char *name, const j
         if (json_is_string(value))
                 text = (struct slice){ json_string_value(value), json_string_length(value) };
         else if (json_is_integer(value))
-                text = (struct slice){ number, (size_t)snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value)) };
+                text = (struct slice){ number, (size_t)snprintf(number, sizeof(number), "%lld",
+                                                                (long long)json_integer_value(value)) };
         else if (json_is_boolean(value))
                 text = json_is_true(value) ? SLICE("1") : SLICE("0");
         else
@@ -230,7 +236,9 @@ static int parse_json_body(struct parse *p, const json_t *value)
 static int parse_body(struct parse *p, const char *field, json_t *value)
 {
         if (p->body_field)
-                return cause_set(p->cause, 400, "%s: there is %s already; give one of body, body_base64, form and json", field, p->body_field);
+                return cause_set(p->cause, 400,
+                                 "%s: there is %s already; give one of body, body_base64, form and json",
+                                 field, p->body_field);
         p->body_field = field;
         if (strcmp(field, "body") == 0)
                 return parse_text(p, value);
@@ -248,9 +256,13 @@ static int parse_field(struct parse *p, const char *field, json_t *value)
                 return parse_method(p, value);
         if (strcmp(field, "headers") == 0)
                 return parse_headers(p, value);
-        if (strcmp(field, "body") == 0 || strcmp(field, "body_base64") == 0 || strcmp(field, "form") == 0 || strcmp(field, "json") == 0)
+        if (strcmp(field, "body") == 0 || strcmp(field, "body_base64") == 0 || strcmp(field, "form") == 0 ||
+            strcmp(field, "json") == 0)
                 return parse_body(p, field, value);
-        return cause_set(p->cause, 400, "%.64s: no such field; there are target, method, headers, body, body_base64, form and json", field);
+        return cause_set(
+                p->cause, 400,
+                "%.64s: no such field; there are target, method, headers, body, body_base64, form and json",
+                field);
 }
 
 static int parse_object(struct parse *p, json_t *root)
@@ -271,7 +283,8 @@ static int parse_object(struct parse *p, json_t *root)
                 return bad(p, "target", "it is missing");
         if (!p->has_method)
                 take(&p->draft->request.method, p->body_field ? "POST" : "GET");
-        if (p->type && !p->has_type && http1_block_add(&p->headers, SLICE("Content-Type"), slice_of(p->type)) != 0)
+        if (p->type && !p->has_type &&
+            http1_block_add(&p->headers, SLICE("Content-Type"), slice_of(p->type)) != 0)
                 return cause_set(p->cause, 422, "headers: more than %d bytes together", JOB_HEADERS_MAX);
         free(p->draft->request.headers);
         p->draft->request.headers = buf_take(&p->headers);
@@ -288,8 +301,10 @@ int job_parse(struct job *draft, const struct spool *json, struct cause *cause)
         int r;
 
         if (json->len > JOB_JSON_MAX)
-                return cause_set(cause, 413, "the JSON has %llu bytes, at most %d are taken; a large body goes through /v1/send/",
-                                 (unsigned long long)json->len, JOB_JSON_MAX);
+                return cause_set(
+                        cause, 413,
+                        "the JSON has %llu bytes, at most %d are taken; a large body goes through /v1/send/",
+                        (unsigned long long)json->len, JOB_JSON_MAX);
         text = mem_alloc(json->len + 1);
         n = spool_read(json, 0, text, json->len);
         if (n < 0 || (uint64_t)n != json->len) {
@@ -299,7 +314,8 @@ int job_parse(struct job *draft, const struct spool *json, struct cause *cause)
         root = json_loadb(text, json->len, JSON_REJECT_DUPLICATES, &error);
         free(text);
         if (!root)
-                return cause_set(cause, 400, "not JSON: %s at line %d, column %d", error.text, error.line, error.column);
+                return cause_set(cause, 400, "not JSON: %s at line %d, column %d", error.text, error.line,
+                                 error.column);
         buf_init(&p.headers, JOB_HEADERS_MAX);
         r = parse_object(&p, root);
         buf_fini(&p.headers);

@@ -1,10 +1,12 @@
-/* Jobs in motion: see jobs.h. What happens to a job is decided by job/job.c; here it is carried out. An entry is a job that runs or is on its way to or from the store:
+/* Jobs in motion: see jobs.h. What happens to a job is decided by job/job.c; here it is carried out. An entry
+ * is a job that runs or is on its way to or from the store:
  *
  *   ADDING ──committed, a worker reserved──▶ (starting) ──▶ RUNNING ──end──▶ ENDING ──committed──▶ forgotten
- *      └── committed as ready ──▶ forgotten (window or disk)                    └── store refuses ──▶ UNSAVED, tried again
- *   STARTING (a queued job, its worker reserved) ──committed──▶ (starting)
+ *      └── committed as ready ──▶ forgotten (window or disk)                    └── store refuses ──▶
+ * UNSAVED, tried again STARTING (a queued job, its worker reserved) ──committed──▶ (starting)
  *
- * (starting): WAITING when the reserved worker fell out in between. The jobs_* calls about the store are in job_calls.c. */
+ * (starting): WAITING when the reserved worker fell out in between. The jobs_* calls about the store are in
+ * job_calls.c. */
 #include "server/jobs_internal.h"
 
 #include <assert.h>
@@ -118,7 +120,8 @@ static void on_log(void *arg, struct slice bytes)
         if (bytes.len > room)
                 bytes.len = room;
         if (buf_append_slice(&e->log, bytes) != 0)
-                log_say(LOG_WARN, "run", "stderr of a job is cut", "job=%s max_bytes=%d", e->job->id.text, RUN_LOG_MAX);
+                log_say(LOG_WARN, "run", "stderr of a job is cut", "job=%s max_bytes=%d", e->job->id.text,
+                        RUN_LOG_MAX);
 }
 
 static void on_end(void *arg, const struct job_run *how)
@@ -132,18 +135,24 @@ static void on_end(void *arg, const struct job_run *how)
                 e->job->reply.log = buf_take(&e->log);
         job_run_ended(e->job, how, clock_real_ms());
         if (e->job->state != JOB_SUCCEEDED)
-                log_say(LOG_INFO, "run", "run did not succeed", "job=%s run=%u outcome=\"%s\" state=%s why=\"%s\"", e->job->id.text,
-                        e->job->run.number, run_outcome_name(how->outcome), job_state_name(e->job->state), e->job->run.reason);
+                log_say(LOG_INFO, "run", "run did not succeed",
+                        "job=%s run=%u outcome=\"%s\" state=%s why=\"%s\"", e->job->id.text,
+                        e->job->run.number, run_outcome_name(how->outcome), job_state_name(e->job->state),
+                        e->job->run.reason);
         entry_save(e);
         jobs_turn(e->jobs);
 }
 
-static const struct run_handlers handlers = { .head = on_head, .data = on_data, .log = on_log, .end = on_end };
+static const struct run_handlers handlers = {
+        .head = on_head, .data = on_data, .log = on_log, .end = on_end
+};
 
 /* A run that could not begin ends by its own answer. */
 static void entry_answer(struct entry *e, enum run_outcome outcome, int status, const char *why)
 {
-        struct job_run how = { .outcome = outcome, .status = status, .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1 };
+        struct job_run how = {
+                .outcome = outcome, .status = status, .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1
+        };
 
         snprintf(how.reason, sizeof(how.reason), "%s", why);
         if (outcome == RUN_STOPPED)
@@ -191,10 +200,12 @@ static void entry_start(struct entry *e)
                         entry_answer(e, RUN_FAILED, 404, "the site has no script at this target");
                         return;
                 }
-                spool_init(&e->job->reply.body, store_files_fd(jobs->config.store), jobs->config.config->body_memory_max, jobs->config.config->output_max);
+                spool_init(&e->job->reply.body, store_files_fd(jobs->config.store),
+                           jobs->config.config->body_memory_max, jobs->config.config->output_max);
                 buf_init(&e->log, RUN_LOG_MAX);
         }
-        r = script_start(jobs->dispatcher, true, site_root(jobs->config.site), &e->match, &e->job->request, &context, &handlers, e, &e->run, &cause);
+        r = script_start(jobs->dispatcher, true, site_root(jobs->config.site), &e->match, &e->job->request,
+                         &context, &handlers, e, &e->run, &cause);
         if (r == SCRIPT_BUSY) {
                 entry_wait(e);
                 return;
@@ -203,7 +214,8 @@ static void entry_start(struct entry *e)
         if (r == 0)
                 e->started = true;
         else
-                entry_answer(e, RUN_FAILED, r == SCRIPT_TOO_LARGE ? 431 : 500, r < 0 ? strerror(-r) : cause.text);
+                entry_answer(e, RUN_FAILED, r == SCRIPT_TOO_LARGE ? 431 : 500,
+                             r < 0 ? strerror(-r) : cause.text);
 }
 
 /* ---- the end of a run goes to the store ---- */
@@ -220,8 +232,9 @@ static void entry_saved(struct store_op *op)
                 e->phase = ENTRY_UNSAVED;
                 DL_APPEND(jobs->unsaved, e);
                 if (!uv_is_active((uv_handle_t *)&jobs->retry)) {
-                        log_say(LOG_ERROR, "store", "the end of a run could not be stored; tried again until it can", "job=%s why=\"%s\"",
-                                e->job->id.text, op->cause.text);
+                        log_say(LOG_ERROR, "store",
+                                "the end of a run could not be stored; tried again until it can",
+                                "job=%s why=\"%s\"", e->job->id.text, op->cause.text);
                         uv_timer_start(&jobs->retry, jobs_retry_unsaved, UNSAVED_RETRY_MS, 0);
                 }
                 return;
@@ -254,7 +267,7 @@ void jobs_retry_unsaved(uv_timer_t *timer)
         struct entry *list = jobs->unsaved;
 
         jobs->unsaved = NULL;
-        DL_FOREACH_SAFE(list, e, next) {
+        DL_FOREACH_SAFE (list, e, next) {
                 DL_DELETE(list, e);
                 entry_save(e);
         }
@@ -293,14 +306,20 @@ static void entry_added(struct store_op *op)
 int jobs_may_accept(const struct jobs *jobs, uint64_t body_bytes, struct cause *cause)
 {
         const struct config *config = jobs->config.config;
-        uint64_t unfinished = jobs->counts[JOB_READY] + jobs->counts[JOB_RUNNING] + jobs->counts[JOB_SCHEDULED] + jobs->counts[JOB_HELD];
+        uint64_t unfinished = jobs->counts[JOB_READY] + jobs->counts[JOB_RUNNING] +
+                              jobs->counts[JOB_SCHEDULED] + jobs->counts[JOB_HELD];
 
         if (jobs->draining)
                 return cause_set(cause, 503, "the server is shutting down");
         if (unfinished >= config->queue_max)
-                return cause_set(cause, 503, "the queue is full: %" PRIu64 " unfinished jobs (option queue_max)", unfinished);
+                return cause_set(cause, 503,
+                                 "the queue is full: %" PRIu64 " unfinished jobs (option queue_max)",
+                                 unfinished);
         if (jobs->bytes + body_bytes > config->queue_bytes_max)
-                return cause_set(cause, 507, "the queue is full: %" PRIu64 " bytes of request bodies wait (option queue_bytes_max)", jobs->bytes);
+                return cause_set(cause, 507,
+                                 "the queue is full: %" PRIu64
+                                 " bytes of request bodies wait (option queue_bytes_max)",
+                                 jobs->bytes);
         return 0;
 }
 
@@ -313,7 +332,8 @@ void jobs_accept(struct jobs *jobs, struct job *draft, jobs_accepted *done, void
         if (random_bytes(random, sizeof(random)) < 0)
                 abort();
         job_id_make(&draft->id, ++jobs->seq, random);
-        now = jobs->window.count == 0 && !jobs->window.more && !jobs->waiting && dispatcher_take_for_job(jobs->dispatcher);
+        now = jobs->window.count == 0 && !jobs->window.more && !jobs->waiting &&
+              dispatcher_take_for_job(jobs->dispatcher);
         job_accept(draft, now, clock_real_ms());
         jobs_count_move(jobs, JOB_DRAFT, draft->state, draft->request.body.len);
         e->job = draft;
@@ -376,7 +396,8 @@ static void window_loaded(struct store_op *op)
         struct jobs *jobs = op->arg;
 
         jobs->under_way--;
-        window_filled(&jobs->window, op->ready.ids, op->status == 0 ? op->ready.count : 0, op->status == 0 && op->ready.count < op->ready.limit);
+        window_filled(&jobs->window, op->ready.ids, op->status == 0 ? op->ready.count : 0,
+                      op->status == 0 && op->ready.count < op->ready.limit);
         free(op->ready.ids);
         if (op->status < 0)
                 uv_timer_start(&jobs->again, jobs_turn_again, UNSAVED_RETRY_MS, 0);
@@ -475,7 +496,7 @@ void jobs_drain(struct jobs *jobs)
 
         jobs->draining = true;
         dispatcher_stop_jobs(jobs->dispatcher);
-        DL_FOREACH_SAFE(jobs->waiting, e, next) {
+        DL_FOREACH_SAFE (jobs->waiting, e, next) {
                 DL_DELETE(jobs->waiting, e);
                 entry_start(e);
         }

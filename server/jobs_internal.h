@@ -1,4 +1,5 @@
-/* What jobs.c (jobs in motion) and job_calls.c (questions, watches, recovery) share. For these two files only. */
+/* What jobs.c (jobs in motion) and job_calls.c (questions, watches, recovery) share. For these two files
+ * only. */
 #ifndef SENDOFF_SERVER_JOBS_INTERNAL_H
 #define SENDOFF_SERVER_JOBS_INTERNAL_H
 
@@ -29,8 +30,8 @@ struct entry {
         struct store_op op;
         jobs_accepted *accepted;
         void *accepted_arg;
-        bool reserved, started; /* a worker is reserved; its run has begun on it */
-        bool cancel_asked; /* while STARTING */
+        bool reserved, started;    /* a worker is reserved; its run has begun on it */
+        bool cancel_asked;         /* while STARTING */
         struct entry *prev, *next; /* waiting or unsaved */
 };
 

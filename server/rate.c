@@ -1,4 +1,5 @@
-/* See rate.h. The hash keeps insertion order; an address that is seen again moves to the end, so that the first is the one not seen for longest. */
+/* See rate.h. The hash keeps insertion order; an address that is seen again moves to the end, so that the
+ * first is the one not seen for longest. */
 #include "server/rate.h"
 
 #include <stdlib.h>
@@ -32,8 +33,7 @@ void rate_free(struct rate *rate)
 
         if (!rate)
                 return;
-        HASH_ITER(hh, rate->buckets, b, next)
-        {
+        HASH_ITER (hh, rate->buckets, b, next) {
                 HASH_DELETE(hh, rate->buckets, b);
                 free(b);
         }
@@ -65,7 +65,8 @@ static struct bucket *rate_bucket(struct rate *rate, struct slice address, uint6
         return b;
 }
 
-bool rate_take(struct rate *rate, struct slice address, uint64_t per_second, uint64_t burst, int64_t mono_ms, int64_t *wait_ms)
+bool rate_take(struct rate *rate, struct slice address, uint64_t per_second, uint64_t burst, int64_t mono_ms,
+               int64_t *wait_ms)
 {
         struct bucket *b;
 

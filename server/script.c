@@ -1,8 +1,9 @@
 /* See script.h. */
 #include "server/script.h"
 
-int script_start(struct dispatcher *d, bool for_job, const char *root, const struct site_match *match, const struct job_request *request,
-                 const struct cgi_context *context, const struct run_handlers *handlers, void *arg, struct run **out, struct cause *cause)
+int script_start(struct dispatcher *d, bool for_job, const char *root, const struct site_match *match,
+                 const struct job_request *request, const struct cgi_context *context,
+                 const struct run_handlers *handlers, void *arg, struct run **out, struct cause *cause)
 {
         const struct cgi_script script = {
                 .document_root = root,

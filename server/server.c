@@ -1,5 +1,7 @@
-/* The server put together. The good path: store, recovery, pool, doors, ready line, loop. SIGTERM or SIGINT: no new connections, runs may end within drain_ms, the rest is put back, everything closed in the order doors, pool, store. A second one
- * ends the drain at once. SIGHUP: options reread, access log reopened. What is in the way at start is said in one sentence. */
+/* The server put together. The good path: store, recovery, pool, doors, ready line, loop. SIGTERM or SIGINT:
+ * no new connections, runs may end within drain_ms, the rest is put back, everything closed in the order
+ * doors, pool, store. A second one ends the drain at once. SIGHUP: options reread, access log reopened. What
+ * is in the way at start is said in one sentence. */
 #include "server/server.h"
 
 #include <errno.h>
@@ -31,8 +33,8 @@ enum {
 enum phase {
         PHASE_SERVING,
         PHASE_DRAINING, /* runs may end */
-        PHASE_CLOSING, /* doors and pool are being closed */
-        PHASE_STORING, /* the last outcomes go to the store */
+        PHASE_CLOSING,  /* doors and pool are being closed */
+        PHASE_STORING,  /* the last outcomes go to the store */
         PHASE_DONE,
 };
 
@@ -116,10 +118,14 @@ static void drain_over(uv_timer_t *timer)
         struct server *s = timer->data;
 
         if (s->phase == PHASE_DRAINING) {
-                log_say(LOG_WARN, "server", "the drain time is over, what still runs is put back", "drain_ms=%lld", (long long)s->config->drain_ms);
+                log_say(LOG_WARN, "server", "the drain time is over, what still runs is put back",
+                        "drain_ms=%lld", (long long)s->config->drain_ms);
                 server_close_doors(s);
         } else if (s->phase == PHASE_STORING) {
-                log_say(LOG_ERROR, "server", "the store does not take the last outcomes; their runs count as cut short at the next start", "%s", "");
+                log_say(LOG_ERROR, "server",
+                        "the store does not take the last outcomes; their runs count as cut short at the "
+                        "next start",
+                        "%s", "");
                 server_close_rest(s);
         }
 }
@@ -134,7 +140,8 @@ static void on_terminate(uv_signal_t *handle, int signum)
         struct server *s = handle->data;
 
         if (s->phase == PHASE_SERVING) {
-                log_say(LOG_INFO, "server", "shutting down", "signal=%d drain_ms=%lld", signum, (long long)s->config->drain_ms);
+                log_say(LOG_INFO, "server", "shutting down", "signal=%d drain_ms=%lld", signum,
+                        (long long)s->config->drain_ms);
                 s->phase = PHASE_DRAINING;
                 door_drain(s->front_door);
                 door_drain(s->control_door);
@@ -184,10 +191,17 @@ static void store_wakes(void *arg)
 static int server_open_store(struct server *s, struct cause *cause)
 {
         const struct store_config config = {
-                .folder = s->config->data, .wake = store_wakes, .wake_arg = &s->wake, .body_memory_max = s->config->body_memory_max,
+                .folder = s->config->data,
+                .wake = store_wakes,
+                .wake_arg = &s->wake,
+                .body_memory_max = s->config->body_memory_max,
         };
         const struct jobs_config jobs = {
-                .loop = &s->loop, .config = s->config, .site = s->site, .idle = jobs_idle, .arg = s,
+                .loop = &s->loop,
+                .config = s->config,
+                .site = s->site,
+                .idle = jobs_idle,
+                .arg = s,
         };
         struct jobs_config with_store = jobs;
         int r = store_open(&s->store, &config, cause);
@@ -238,7 +252,8 @@ static void make_parents(const char *path)
         for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
                 *slash = '\0';
                 if (mkdir(copy, strncmp(copy, "/tmp/", 5) == 0 ? 0700 : 0755) < 0 && errno != EEXIST)
-                        log_say(LOG_DEBUG, "server", "folder not made", "path=%s why=\"%s\"", copy, strerror(errno));
+                        log_say(LOG_DEBUG, "server", "folder not made", "path=%s why=\"%s\"", copy,
+                                strerror(errno));
                 *slash = '/';
         }
         free(copy);
@@ -247,12 +262,15 @@ static void make_parents(const char *path)
 static int server_open_doors(struct server *s, struct cause *cause)
 {
         struct door_config door = {
-                .loop = &s->loop, .config = s->config, .files_fd = store_files_fd(s->store),
+                .loop = &s->loop,
+                .config = s->config,
+                .files_fd = store_files_fd(s->store),
         };
         struct job_pages pages = { .jobs = s->jobs, .config = s->config, .loop = &s->loop };
         int r;
 
-        s->front.desk = (struct foreground_desk){ .dispatcher = s->dispatcher, .site = s->site, .config = s->config };
+        s->front.desk =
+                (struct foreground_desk){ .dispatcher = s->dispatcher, .site = s->site, .config = s->config };
         s->front.pages = pages;
         s->front.rate = rate_new();
         s->front.config = s->config;
@@ -269,7 +287,8 @@ static int server_open_doors(struct server *s, struct cause *cause)
         s->control.config = s->config;
         s->control.front_address = door_address(s->front_door);
         if (strncmp(s->config->control, "unix:", 5) != 0)
-                return cause_set(cause, -EINVAL, "control: only unix:PATH in this version, not '%s'", s->config->control);
+                return cause_set(cause, -EINVAL, "control: only unix:PATH in this version, not '%s'",
+                                 s->config->control);
         make_parents(s->config->control + 5);
         door.ops = &control_ops;
         door.arg = &s->control;
@@ -348,11 +367,13 @@ static int server_start(struct server *s, const char *self, struct cause *cause)
 
         if (log_level_parse(s->config->log_level, &level))
                 log_set_level(level);
-        if (site_new(&s->site, s->config->dir, everything ? ".php" : s->config->worker_for, everything, cause) < 0)
+        if (site_new(&s->site, s->config->dir, everything ? ".php" : s->config->worker_for, everything,
+                     cause) < 0)
                 return EXIT_OPTION;
         if (access_log_new(&s->access_log, s->config->access_log, cause) < 0)
                 return EXIT_OPTION;
-        if (server_open_store(s, cause) < 0 || server_open_pool(s, self, cause) < 0 || server_open_doors(s, cause) < 0)
+        if (server_open_store(s, cause) < 0 || server_open_pool(s, self, cause) < 0 ||
+            server_open_doors(s, cause) < 0)
                 return EXIT_IN_THE_WAY;
         server_signals(s);
         return 0;
@@ -372,7 +393,8 @@ int server_main(struct config *config, const char *self_path)
         s->wake.data = s;
         r = server_start(s, self_path, &cause);
         if (r == 0) {
-                printf("sendoff: ready http://%s control %s\n", door_address(s->front_door), door_address(s->control_door));
+                printf("sendoff: ready http://%s control %s\n", door_address(s->front_door),
+                       door_address(s->control_door));
                 fflush(stdout);
                 uv_run(&s->loop, UV_RUN_DEFAULT);
                 log_say(LOG_INFO, "server", "stopped", "%s", "");

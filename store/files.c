@@ -1,4 +1,5 @@
-/* The data folder: see files.h. The lock is a flock, so that it is gone with the process however that ends; the pid in the file is for the message only. */
+/* The data folder: see files.h. The lock is a flock, so that it is gone with the process however that ends;
+ * the pid in the file is for the message only. */
 #include "store/files.h"
 
 #include <dirent.h>
@@ -22,7 +23,8 @@ static int make_folders(const char *folder, struct cause *cause)
                 if (slash)
                         *slash = '\0';
                 if (mkdir(path, 0700) < 0 && errno != EEXIST)
-                        r = cause_set(cause, -errno, "cannot make the data folder %s: %s", path, strerror(errno));
+                        r = cause_set(cause, -errno, "cannot make the data folder %s: %s", path,
+                                      strerror(errno));
                 if (!slash)
                         break;
                 *slash = '/';
@@ -42,7 +44,10 @@ static int take_lock(struct files *f, int folder_fd, const char *folder, struct 
         if (flock(f->lock_fd, LOCK_EX | LOCK_NB) < 0) {
                 n = pread(f->lock_fd, pid, sizeof(pid) - 1, 0);
                 pid[n > 0 ? n : 0] = '\0';
-                return cause_set(cause, FILES_LOCKED, "another sendoff (pid %.20s) uses the data folder %s; give this one its own with --data", n > 0 ? pid : "unknown", folder);
+                return cause_set(cause, FILES_LOCKED,
+                                 "another sendoff (pid %.20s) uses the data folder %s; give this one its own "
+                                 "with --data",
+                                 n > 0 ? pid : "unknown", folder);
         }
         n = snprintf(pid, sizeof(pid), "%ld", (long)getpid());
         if (ftruncate(f->lock_fd, 0) < 0 || pwrite(f->lock_fd, pid, (size_t)n, 0) != n)
@@ -60,7 +65,8 @@ int files_open(struct files *f, const char *folder, struct cause *cause)
                 return r;
         folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (folder_fd < 0)
-                return cause_set(cause, -errno, "cannot open the data folder %s: %s", folder, strerror(errno));
+                return cause_set(cause, -errno, "cannot open the data folder %s: %s", folder,
+                                 strerror(errno));
         r = take_lock(f, folder_fd, folder, cause);
         if (r == 0 && mkdirat(folder_fd, "files", 0700) < 0 && errno != EEXIST)
                 r = cause_set(cause, -errno, "cannot make %s/files: %s", folder, strerror(errno));
@@ -99,7 +105,8 @@ void files_remove(const struct files *f, const char *name)
         unlinkat(f->dir_fd, name, 0);
 }
 
-int files_sweep(const struct files *f, bool (*keep)(void *arg, const char *name), void *arg, unsigned *removed)
+int files_sweep(const struct files *f, bool (*keep)(void *arg, const char *name), void *arg,
+                unsigned *removed)
 {
         int fd = openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         DIR *dir = fd < 0 ? NULL : fdopendir(fd);

@@ -1,5 +1,7 @@
-/* The SQLite engine: opening, schema, groups, checkpoints. The good path: engine_open once, then engine_group for each group of operations: BEGIN IMMEDIATE, every op, the files' folder synced, COMMIT (which syncs the log,
- * synchronous=FULL), and only then files that nobody names any more are removed. Any fault rolls the whole group back. Rows: sqlite_rows.c. */
+/* The SQLite engine: opening, schema, groups, checkpoints. The good path: engine_open once, then engine_group
+ * for each group of operations: BEGIN IMMEDIATE, every op, the files' folder synced, COMMIT (which syncs the
+ * log, synchronous=FULL), and only then files that nobody names any more are removed. Any fault rolls the
+ * whole group back. Rows: sqlite_rows.c. */
 #include "store/sqlite.h"
 
 #include <errno.h>
@@ -15,15 +17,23 @@ static const char *const migrations[SCHEMA_VERSION] = {
         "CREATE TABLE jobs ("
         " seq INTEGER PRIMARY KEY," /* the number in the id */
         " id TEXT NOT NULL,"
-        " state INTEGER NOT NULL," /* 1 scheduled 2 ready 3 running 4 succeeded 5 failed 6 dead 7 cancelled 8 held */
+        " state INTEGER NOT NULL," /* 1 scheduled 2 ready 3 running 4 succeeded 5 failed 6 dead 7 cancelled 8
+                                      held */
         " queue TEXT NOT NULL,"
-        " created_ms INTEGER NOT NULL, run_at_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL," /* since 1970, UTC; 0 not yet */
+        " created_ms INTEGER NOT NULL, run_at_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL," /* since
+                                                                                                     1970,
+                                                                                                     UTC; 0
+                                                                                                     not yet
+                                                                                                   */
         " crashes INTEGER NOT NULL, cancel_asked INTEGER NOT NULL,"
         /* the last run, or the one under way; earlier ones are in runs */
-        " run INTEGER NOT NULL, run_started_ms INTEGER, run_ended_ms INTEGER, run_outcome INTEGER, connection_status INTEGER,"
-        " status INTEGER, exit_code INTEGER, signal INTEGER, cpu_ms INTEGER, peak_rss_kb INTEGER, reason TEXT,"
+        " run INTEGER NOT NULL, run_started_ms INTEGER, run_ended_ms INTEGER, run_outcome INTEGER, "
+        "connection_status INTEGER,"
+        " status INTEGER, exit_code INTEGER, signal INTEGER, cpu_ms INTEGER, peak_rss_kb INTEGER, reason "
+        "TEXT,"
         /* the request; a large body is the file files/{body_file} */
-        " method TEXT NOT NULL, target TEXT NOT NULL, headers TEXT NOT NULL, host TEXT NOT NULL, remote TEXT NOT NULL, local TEXT NOT NULL,"
+        " method TEXT NOT NULL, target TEXT NOT NULL, headers TEXT NOT NULL, host TEXT NOT NULL, remote TEXT "
+        "NOT NULL, local TEXT NOT NULL,"
         " body_len INTEGER NOT NULL, body BLOB, body_file TEXT);"
         /* the accepting transaction writes to the growing end of at most one of these */
         "CREATE INDEX jobs_ready ON jobs (seq, body_len) WHERE state = 2;"
@@ -31,12 +41,15 @@ static const char *const migrations[SCHEMA_VERSION] = {
         "CREATE INDEX jobs_finished ON jobs (finished_ms, state) WHERE finished_ms > 0;"
         "CREATE INDEX jobs_files ON jobs (body_file) WHERE body_file IS NOT NULL;"
         "CREATE TABLE replies ("
-        " seq INTEGER PRIMARY KEY, status INTEGER NOT NULL, headers TEXT NOT NULL, cut INTEGER NOT NULL, log TEXT,"
+        " seq INTEGER PRIMARY KEY, status INTEGER NOT NULL, headers TEXT NOT NULL, cut INTEGER NOT NULL, log "
+        "TEXT,"
         " body_len INTEGER NOT NULL, body BLOB, body_file TEXT);"
         "CREATE INDEX replies_files ON replies (body_file) WHERE body_file IS NOT NULL;"
         "CREATE TABLE runs ("
-        " seq INTEGER NOT NULL, run INTEGER NOT NULL, run_started_ms INTEGER, run_ended_ms INTEGER, run_outcome INTEGER, connection_status INTEGER,"
-        " status INTEGER, exit_code INTEGER, signal INTEGER, cpu_ms INTEGER, peak_rss_kb INTEGER, reason TEXT,"
+        " seq INTEGER NOT NULL, run INTEGER NOT NULL, run_started_ms INTEGER, run_ended_ms INTEGER, "
+        "run_outcome INTEGER, connection_status INTEGER,"
+        " status INTEGER, exit_code INTEGER, signal INTEGER, cpu_ms INTEGER, peak_rss_kb INTEGER, reason "
+        "TEXT,"
         " PRIMARY KEY (seq, run)) WITHOUT ROWID;"
         "CREATE TABLE numbers (seq_max INTEGER NOT NULL);" /* at least the highest seq ever purged */
         "INSERT INTO numbers VALUES (0);",
@@ -47,7 +60,8 @@ static int engine_fault(struct engine *e, const char *what, struct cause *cause)
         const char *text = e->db ? sqlite3_errmsg(e->db) : "out of memory";
         int system = e->db ? sqlite3_system_errno(e->db) : 0;
 
-        return cause_set(cause, -EIO, "%s: %s%s%s", what, text, system ? ": " : "", system ? strerror(system) : "");
+        return cause_set(cause, -EIO, "%s: %s%s%s", what, text, system ? ": " : "",
+                         system ? strerror(system) : "");
 }
 
 static int migrate(struct engine *e, struct cause *cause)
@@ -56,16 +70,21 @@ static int migrate(struct engine *e, struct cause *cause)
         int version = -1;
         char sql[64];
 
-        if (sqlite3_prepare_v2(e->db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+        if (sqlite3_prepare_v2(e->db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+            sqlite3_step(s) == SQLITE_ROW)
                 version = sqlite3_column_int(s, 0);
         sqlite3_finalize(s);
         if (version < 0)
                 return engine_fault(e, "the schema's version cannot be read", cause);
         if (version > SCHEMA_VERSION)
-                return cause_set(cause, STORE_NEWER, "%s has schema version %d, this sendoff knows %d: it was written by a later version", e->path, version, SCHEMA_VERSION);
+                return cause_set(
+                        cause, STORE_NEWER,
+                        "%s has schema version %d, this sendoff knows %d: it was written by a later version",
+                        e->path, version, SCHEMA_VERSION);
         for (; version < SCHEMA_VERSION; version++) {
                 snprintf(sql, sizeof(sql), "PRAGMA user_version = %d; COMMIT", version + 1);
-                if (sqlite3_exec(e->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK || sqlite3_exec(e->db, migrations[version], NULL, NULL, NULL) != SQLITE_OK ||
+                if (sqlite3_exec(e->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+                    sqlite3_exec(e->db, migrations[version], NULL, NULL, NULL) != SQLITE_OK ||
                     sqlite3_exec(e->db, sql, NULL, NULL, NULL) != SQLITE_OK)
                         return engine_fault(e, "the schema cannot be brought up to date", cause);
         }
@@ -82,11 +101,15 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 
 int engine_open(struct engine *e, struct cause *cause)
 {
-        static const char setup[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
-                                    " PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA busy_timeout = 1000;";
+        static const char setup[] =
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
+                " PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA busy_timeout = 1000;";
         int r;
 
-        if (sqlite3_open_v2(e->path, &e->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL) != SQLITE_OK ||
+        if (sqlite3_open_v2(e->path, &e->db,
+                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                                    SQLITE_OPEN_PRIVATECACHE,
+                            NULL) != SQLITE_OK ||
             sqlite3_exec(e->db, setup, NULL, NULL, NULL) != SQLITE_OK) {
                 r = engine_fault(e, "the database cannot be opened", cause);
                 engine_close(e);
@@ -94,7 +117,8 @@ int engine_open(struct engine *e, struct cause *cause)
         }
         r = migrate(e, cause);
         for (int i = 0; i < SQL_COUNT && r == 0; i++)
-                if (sqlite3_prepare_v3(e->db, engine_sql_text[i], -1, SQLITE_PREPARE_PERSISTENT, &e->statements[i], NULL) != SQLITE_OK)
+                if (sqlite3_prepare_v3(e->db, engine_sql_text[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                       &e->statements[i], NULL) != SQLITE_OK)
                         r = engine_fault(e, "a statement cannot be prepared", cause);
         if (r != 0) {
                 engine_close(e);
@@ -137,7 +161,8 @@ static int do_add(struct engine *e, struct store_op *op)
 }
 
 /* 0 with the job filled, or op->status set. */
-static int fetch(struct engine *e, struct store_op *op, struct job *job, bool want_request, bool want_reply, bool want_runs)
+static int fetch(struct engine *e, struct store_op *op, struct job *job, bool want_request, bool want_reply,
+                 bool want_runs)
 {
         int r = rows_get(e, job, want_request, want_reply, want_runs);
 
@@ -181,7 +206,8 @@ static int do_update(struct engine *e, struct store_op *op)
         r = fetch(e, op, stored, false, false, false);
         if (r == SQLITE_OK && !op->status && job_state_is_final(stored->state))
                 r = conflict(op, stored->state);
-        if (r == SQLITE_OK && !op->status && stored->run.number > 0 && stored->run.number != op->job->run.number)
+        if (r == SQLITE_OK && !op->status && stored->run.number > 0 &&
+            stored->run.number != op->job->run.number)
                 r = rows_add_run(e, stored->id.seq, &stored->run);
         if (r == SQLITE_OK && !op->status && reply)
                 r = rows_reply_file(e, stored->id.seq);
@@ -211,7 +237,9 @@ static int do_cancel(struct engine *e, struct store_op *op)
 /* The highest number stays known when its job is purged. */
 static int do_purge(struct engine *e, struct store_op *op)
 {
-        int r = sqlite3_exec(e->db, "UPDATE numbers SET seq_max = max(seq_max, (SELECT ifnull(max(seq), 0) FROM jobs))", NULL, NULL, NULL);
+        int r = sqlite3_exec(
+                e->db, "UPDATE numbers SET seq_max = max(seq_max, (SELECT ifnull(max(seq), 0) FROM jobs))",
+                NULL, NULL, NULL);
 
         return r == SQLITE_OK ? rows_purge(e, op->purge.before_ms, &op->purge.removed, &op->purge.more) : r;
 }
@@ -246,7 +274,8 @@ static int do_op(struct engine *e, struct store_op *op)
 
 static bool op_writes(const struct store_op *op)
 {
-        return op->kind == STORE_ADD || op->kind == STORE_START || op->kind == STORE_UPDATE || op->kind == STORE_CANCEL || op->kind == STORE_PURGE;
+        return op->kind == STORE_ADD || op->kind == STORE_START || op->kind == STORE_UPDATE ||
+               op->kind == STORE_CANCEL || op->kind == STORE_PURGE;
 }
 
 static int roll_back(struct engine *e, int code, struct cause *cause)
@@ -333,8 +362,10 @@ int engine_sweep(struct engine *e, struct cause *cause)
         unsigned removed = 0;
         int r = 0;
 
-        if (sqlite3_prepare_v2(e->db, "SELECT 1 FROM jobs WHERE body_file = ?1", -1, &sweep.bodies, NULL) != SQLITE_OK ||
-            sqlite3_prepare_v2(e->db, "SELECT 1 FROM replies WHERE body_file = ?1", -1, &sweep.replies, NULL) != SQLITE_OK)
+        if (sqlite3_prepare_v2(e->db, "SELECT 1 FROM jobs WHERE body_file = ?1", -1, &sweep.bodies, NULL) !=
+                    SQLITE_OK ||
+            sqlite3_prepare_v2(e->db, "SELECT 1 FROM replies WHERE body_file = ?1", -1, &sweep.replies,
+                               NULL) != SQLITE_OK)
                 r = engine_fault(e, "the files cannot be checked", cause);
         if (r == 0)
                 r = files_sweep(e->files, is_named, &sweep, &removed);

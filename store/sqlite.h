@@ -1,4 +1,5 @@
-/* The SQLite engine: the database of one data folder, one function for a whole group of operations. Called by the store's thread only (and by store_open before that thread begins). */
+/* The SQLite engine: the database of one data folder, one function for a whole group of operations. Called by
+ * the store's thread only (and by store_open before that thread begins). */
 #ifndef SENDOFF_STORE_SQLITE_H
 #define SENDOFF_STORE_SQLITE_H
 
@@ -10,22 +11,22 @@
 #define SCHEMA_VERSION 1
 
 enum engine_sql { /* one prepared statement each; the text is in sqlite_rows.c */
-        SQL_ADD,
-        SQL_GET,
-        SQL_GET_RUNS,
-        SQL_GET_REPLY,
-        SQL_UPDATE,
-        SQL_ADD_RUN,
-        SQL_SET_REPLY,
-        SQL_REPLY_FILE,
-        SQL_LIST,
-        SQL_READY,
-        SQL_UNFINISHED,
-        SQL_PURGE_PICK,
-        SQL_PURGE_JOB,
-        SQL_PURGE_REPLY,
-        SQL_PURGE_RUNS,
-        SQL_COUNT,
+                  SQL_ADD,
+                  SQL_GET,
+                  SQL_GET_RUNS,
+                  SQL_GET_REPLY,
+                  SQL_UPDATE,
+                  SQL_ADD_RUN,
+                  SQL_SET_REPLY,
+                  SQL_REPLY_FILE,
+                  SQL_LIST,
+                  SQL_READY,
+                  SQL_UNFINISHED,
+                  SQL_PURGE_PICK,
+                  SQL_PURGE_JOB,
+                  SQL_PURGE_REPLY,
+                  SQL_PURGE_RUNS,
+                  SQL_COUNT,
 };
 
 struct engine {
@@ -34,7 +35,7 @@ struct engine {
         size_t body_memory_max;
         sqlite3 *db; /* NULL while closed after a fault */
         sqlite3_stmt *statements[SQL_COUNT];
-        int wal_pages; /* in the log after the last commit */
+        int wal_pages;                   /* in the log after the last commit */
         char (*doomed)[SPOOL_NAME_SIZE]; /* files to remove once the transaction is committed */
         unsigned doomed_count, doomed_cap;
         bool files_dirty; /* files/ wants a sync before the commit */
@@ -44,9 +45,11 @@ struct engine {
 int engine_open(struct engine *e, struct cause *cause) __attribute__((warn_unused_result));
 void engine_close(struct engine *e); /* twice is harmless */
 
-/* Carries out the whole list in one transaction and fills every op's status. 0: committed. Otherwise everything was rolled back and the statuses mean nothing: STORE_NO_SPACE; -EIO (a fault of disk or database: the engine is to be closed
- * and opened again before it is trusted), with cause. */
-int engine_group(struct engine *e, struct store_op *ops, struct cause *cause) __attribute__((warn_unused_result));
+/* Carries out the whole list in one transaction and fills every op's status. 0: committed. Otherwise
+ * everything was rolled back and the statuses mean nothing: STORE_NO_SPACE; -EIO (a fault of disk or
+ * database: the engine is to be closed and opened again before it is trusted), with cause. */
+int engine_group(struct engine *e, struct store_op *ops, struct cause *cause)
+        __attribute__((warn_unused_result));
 
 int engine_sweep(struct engine *e, struct cause *cause) __attribute__((warn_unused_result));
 /* Moves the log's pages into the database as far as readers allow. Harmless when it cannot. */
@@ -58,7 +61,8 @@ int rows_add(struct engine *e, const struct job *job);
 int rows_update(struct engine *e, const struct job *job);
 int rows_set_reply(struct engine *e, const struct job *job);
 int rows_add_run(struct engine *e, uint64_t seq, const struct job_run *run);
-/* Fills job from the row of its id. SQLITE_ROW found, SQLITE_DONE not (or the random part differs), else an error. */
+/* Fills job from the row of its id. SQLITE_ROW found, SQLITE_DONE not (or the random part differs), else an
+ * error. */
 int rows_get(struct engine *e, struct job *job, bool want_request, bool want_reply, bool want_runs);
 int rows_list(struct engine *e, struct store_list *list);
 int rows_ids(struct engine *e, enum engine_sql which, struct store_ready *ready);

@@ -1,4 +1,5 @@
-/* Jobs to rows and back: statements, binding, loading. Each function returns an SQLite result code. Schema: sqlite.c. */
+/* Jobs to rows and back: statements, binding, loading. Each function returns an SQLite result code. Schema:
+ * sqlite.c. */
 #include "store/sqlite.h"
 
 #include <stdio.h>
@@ -7,26 +8,41 @@
 
 #include "base/mem.h"
 
-#define RUN_COLUMNS "run, run_started_ms, run_ended_ms, run_outcome, connection_status, status, exit_code, signal, cpu_ms, peak_rss_kb, reason"
+#define RUN_COLUMNS                                                                                          \
+        "run, run_started_ms, run_ended_ms, run_outcome, connection_status, status, exit_code, signal, "     \
+        "cpu_ms, peak_rss_kb, reason"
 
 const char *const engine_sql_text[SQL_COUNT] = {
-        [SQL_ADD] = "INSERT INTO jobs (seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS
+        [SQL_ADD] = "INSERT INTO jobs (seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
+                    "cancel_asked, " RUN_COLUMNS
                     ", method, target, headers, host, remote, local, body_len, body, body_file)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
-        [SQL_GET] = "SELECT id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS
-                    ", method, target, headers, host, remote, local, body_len, body, body_file FROM jobs WHERE seq = ?1",
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+                    "?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
+        [SQL_GET] = "SELECT id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
+                    "cancel_asked, " RUN_COLUMNS ", method, target, headers, host, remote, local, body_len, "
+                    "body, body_file FROM jobs WHERE seq = ?1",
         [SQL_GET_RUNS] = "SELECT " RUN_COLUMNS " FROM runs WHERE seq = ?1 ORDER BY run",
-        [SQL_GET_REPLY] = "SELECT status, headers, cut, log, body_len, body, body_file FROM replies WHERE seq = ?1",
-        [SQL_UPDATE] = "UPDATE jobs SET state = ?2, run_at_ms = ?3, finished_ms = ?4, crashes = ?5, cancel_asked = ?6, run = ?7, run_started_ms = ?8, run_ended_ms = ?9,"
-                       " run_outcome = ?10, connection_status = ?11, status = ?12, exit_code = ?13, signal = ?14, cpu_ms = ?15, peak_rss_kb = ?16, reason = ?17 WHERE seq = ?1",
-        [SQL_ADD_RUN] = "INSERT OR REPLACE INTO runs (seq, " RUN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        [SQL_SET_REPLY] = "INSERT OR REPLACE INTO replies (seq, status, headers, cut, log, body_len, body, body_file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        [SQL_GET_REPLY] =
+                "SELECT status, headers, cut, log, body_len, body, body_file FROM replies WHERE seq = ?1",
+        [SQL_UPDATE] = "UPDATE jobs SET state = ?2, run_at_ms = ?3, finished_ms = ?4, crashes = ?5, "
+                       "cancel_asked = ?6, run = ?7, run_started_ms = ?8, run_ended_ms = ?9,"
+                       " run_outcome = ?10, connection_status = ?11, status = ?12, exit_code = ?13, signal = "
+                       "?14, cpu_ms = ?15, peak_rss_kb = ?16, reason = ?17 WHERE seq = ?1",
+        [SQL_ADD_RUN] = "INSERT OR REPLACE INTO runs (seq, " RUN_COLUMNS
+                        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        [SQL_SET_REPLY] = "INSERT OR REPLACE INTO replies (seq, status, headers, cut, log, body_len, body, "
+                          "body_file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         [SQL_REPLY_FILE] = "SELECT body_file FROM replies WHERE seq = ?1",
-        [SQL_LIST] = "SELECT seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS
-                     ", method, target, host, remote, body_len FROM jobs WHERE seq < ?1 AND (?2 = 0 OR (?2 >> state) & 1) ORDER BY seq DESC LIMIT ?3",
-        [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND seq > ?1 ORDER BY seq LIMIT ?2",
-        [SQL_UNFINISHED] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 ORDER BY seq LIMIT ?2",
-        [SQL_PURGE_PICK] = "SELECT seq, body_file FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
+        [SQL_LIST] = "SELECT seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
+                     "cancel_asked, " RUN_COLUMNS
+                     ", method, target, host, remote, body_len FROM jobs WHERE seq < ?1 AND (?2 = 0 OR (?2 "
+                     ">> state) & 1) ORDER BY seq DESC LIMIT ?3",
+        [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND seq > ?1 ORDER BY "
+                      "seq LIMIT ?2",
+        [SQL_UNFINISHED] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 "
+                           "ORDER BY seq LIMIT ?2",
+        [SQL_PURGE_PICK] = "SELECT seq, body_file FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 "
+                           "AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
         [SQL_PURGE_JOB] = "DELETE FROM jobs WHERE seq = ?1",
         [SQL_PURGE_REPLY] = "DELETE FROM replies WHERE seq = ?1",
         [SQL_PURGE_RUNS] = "DELETE FROM runs WHERE seq = ?1",
@@ -92,7 +108,8 @@ static void load_run(sqlite3_stmt *s, int at, struct job_run *run)
 static void take_text(char **at, sqlite3_stmt *s, int column)
 {
         free(*at);
-        *at = slice_dup((struct slice){ (const char *)sqlite3_column_text(s, column), (size_t)sqlite3_column_bytes(s, column) });
+        *at = slice_dup((struct slice){ (const char *)sqlite3_column_text(s, column),
+                                        (size_t)sqlite3_column_bytes(s, column) });
 }
 
 /* Columns at (length), at + 1 (bytes), at + 2 (file). SQLITE_IOERR when a file is not there. */
@@ -213,7 +230,8 @@ static int get_runs(struct engine *e, struct job *job)
         job->earlier = mem_alloc(JOB_RUNS_MAX * sizeof(*job->earlier));
         sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
         while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-                if (job->earlier_count < JOB_RUNS_MAX && (uint32_t)sqlite3_column_int64(s, 0) < job->run.number)
+                if (job->earlier_count < JOB_RUNS_MAX &&
+                    (uint32_t)sqlite3_column_int64(s, 0) < job->run.number)
                         load_run(s, 0, &job->earlier[job->earlier_count++]);
         }
         sqlite3_reset(s);
@@ -229,7 +247,8 @@ int rows_get(struct engine *e, struct job *job, bool want_request, bool want_rep
         sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
         r = sqlite3_step(s);
         if (r == SQLITE_ROW) {
-                struct slice id = { (const char *)sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0) };
+                struct slice id = { (const char *)sqlite3_column_text(s, 0),
+                                    (size_t)sqlite3_column_bytes(s, 0) };
 
                 if (!job_id_parse(id, &stored) || !job_id_eq(&stored, &job->id))
                         r = SQLITE_DONE;
@@ -274,7 +293,8 @@ int rows_list(struct engine *e, struct store_list *list)
         sqlite3_bind_int64(s, 2, list->states);
         sqlite3_bind_int64(s, 3, (sqlite3_int64)limit + 1);
         while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-                struct slice id = { (const char *)sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1) };
+                struct slice id = { (const char *)sqlite3_column_text(s, 1),
+                                    (size_t)sqlite3_column_bytes(s, 1) };
                 struct job *job;
 
                 if (list->count == limit) {
@@ -305,7 +325,8 @@ int rows_ids(struct engine *e, enum engine_sql which, struct store_ready *ready)
         sqlite3_bind_int64(s, 1, (sqlite3_int64)ready->after);
         sqlite3_bind_int64(s, 2, ready->limit);
         while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-                struct slice id = { (const char *)sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1) };
+                struct slice id = { (const char *)sqlite3_column_text(s, 1),
+                                    (size_t)sqlite3_column_bytes(s, 1) };
 
                 if (job_id_parse(id, &ready->ids[ready->count]))
                         ready->count++;
@@ -335,7 +356,9 @@ static int count_into(sqlite3 *db, const char *sql, struct store_stats *stats)
 static int max_into(sqlite3 *db, uint64_t *max)
 {
         sqlite3_stmt *s;
-        int r = sqlite3_prepare_v2(db, "SELECT max((SELECT ifnull(max(seq), 0) FROM jobs), (SELECT seq_max FROM numbers))", -1, &s, NULL);
+        int r = sqlite3_prepare_v2(
+                db, "SELECT max((SELECT ifnull(max(seq), 0) FROM jobs), (SELECT seq_max FROM numbers))", -1,
+                &s, NULL);
 
         if (r != SQLITE_OK)
                 return r;
@@ -352,11 +375,20 @@ int rows_stats(struct engine *e, struct store_stats *stats)
         int r;
 
         memset(stats, 0, sizeof(*stats));
-        r = count_into(e->db, "SELECT 2, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_ready WHERE state = 2", stats);
+        r = count_into(e->db,
+                       "SELECT 2, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_ready WHERE "
+                       "state = 2",
+                       stats);
         if (r == SQLITE_OK)
-                r = count_into(e->db, "SELECT 3, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_running WHERE state = 3", stats);
+                r = count_into(e->db,
+                               "SELECT 3, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY "
+                               "jobs_running WHERE state = 3",
+                               stats);
         if (r == SQLITE_OK)
-                r = count_into(e->db, "SELECT state, count(*), 0 FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 GROUP BY state", stats);
+                r = count_into(e->db,
+                               "SELECT state, count(*), 0 FROM jobs INDEXED BY jobs_finished WHERE "
+                               "finished_ms > 0 GROUP BY state",
+                               stats);
         return r == SQLITE_OK ? max_into(e->db, &stats->seq_max) : r;
 }
 

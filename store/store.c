@@ -1,10 +1,14 @@
-/* The store's thread and its two queues: see store.h. Ops are taken as a group, carried out in one transaction, and handed back after its commit.
+/* The store's thread and its two queues: see store.h. Ops are taken as a group, carried out in one
+ * transaction, and handed back after its commit.
  *
- * The gather: with a slow disk, clients fall into halves that wait for each other's commit; so before a group is taken the thread waits until the queue has reached the last group's size plus what was queued when that ended, at
- * most a quarter of the last commit's time. A lone request after a quiet time is committed at once.
+ * The gather: with a slow disk, clients fall into halves that wait for each other's commit; so before a group
+ * is taken the thread waits until the queue has reached the last group's size plus what was queued when that
+ * ended, at most a quarter of the last commit's time. A lone request after a quiet time is committed at once.
  *
- * Faults: a full disk fails the ops that write; those that end something are tried again without the additions, since a deletion or an update may still fit. Any other fault closes the database; it is opened again at most
- * once a second, when somebody asks, because after a failed sync nothing cached can be trusted. */
+ * Faults: a full disk fails the ops that write; those that end something are tried again without the
+ * additions, since a deletion or an update may still fit. Any other fault closes the database; it is opened
+ * again at most once a second, when somebody asks, because after a failed sync nothing cached can be trusted.
+ */
 #include "store/store.h"
 
 #include <errno.h>
@@ -18,10 +22,10 @@
 #include "base/mem.h"
 #include "store/sqlite.h"
 
-#define REOPEN_AFTER_MS     1000
-#define CHECKPOINT_PAGES    1000
+#define REOPEN_AFTER_MS            1000
+#define CHECKPOINT_PAGES           1000
 #define CHECKPOINT_PAGES_BY_WRITER 8000
-#define GATHER_US_MAX       5000
+#define GATHER_US_MAX              5000
 
 struct store {
         struct store_config config;
@@ -117,7 +121,9 @@ static void health_bad(struct store *st, bool full, const char *why)
         snprintf(st->health.cause, sizeof(st->health.cause), "%s", why);
         pthread_mutex_unlock(&st->mutex);
         if (was)
-                log_say(LOG_ERROR, "store", full ? "the disk is full: no job is accepted until there is room" : "the store failed: no job is accepted until it works again",
+                log_say(LOG_ERROR, "store",
+                        full ? "the disk is full: no job is accepted until there is room"
+                             : "the store failed: no job is accepted until it works again",
                         "why=\"%s\"", why);
 }
 
@@ -302,8 +308,10 @@ static void *checkpoint_thread(void *arg)
                 st->checkpoint_wanted = false;
                 st->checkpointing = true;
                 pthread_mutex_unlock(&st->mutex);
-                if (!db && sqlite3_open_v2(st->engine.path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
-                        sqlite3_exec(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0", NULL, NULL, NULL);
+                if (!db && sqlite3_open_v2(st->engine.path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                                           NULL) == SQLITE_OK)
+                        sqlite3_exec(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0", NULL,
+                                     NULL, NULL);
                 if (db)
                         engine_checkpoint(db);
                 sqlite3_close(db);
