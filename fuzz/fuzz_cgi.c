@@ -19,6 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t n = 1; n <= size && !length; n++)
                 length = cgi_head_length((struct slice){ bytes, n }, &scanned);
         assert(length == cgi_head_length((struct slice){ bytes, size }, &again));
+        if (length && length < size) { /* exactly the head, so that the sanitizer sees a step too far */
+                bytes = realloc(bytes, length);
+                assert(bytes);
+        }
         if (length && cgi_head_parse((struct slice){ bytes, length }, head, &cause) == 0) {
                 assert(head->status >= 200 && head->status <= 599 && head->header_count <= CGI_HEADERS_MAX);
                 for (size_t i = 0; i < head->header_count; i++) {

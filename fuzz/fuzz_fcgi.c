@@ -20,8 +20,11 @@ static int feed(struct fcgi_decoder *d, const char *bytes, size_t size, struct b
                 if (event.what == FCGI_SAW_STDOUT || event.what == FCGI_SAW_STDERR) {
                         assert(event.data.len > 0 && event.data.ptr >= bytes &&
                                event.data.ptr + event.data.len <= bytes + size);
-                        for (size_t i = 0; i < event.data.len; i++)
-                                assert(buf_printf(out, "%d:%c", event.what, event.data.ptr[i]) == 0);
+                        for (size_t i = 0; i < event.data.len; i++) {
+                                char seen[2] = { (char)event.what, event.data.ptr[i] };
+
+                                assert(buf_append(out, seen, sizeof(seen)) == 0);
+                        }
                 } else {
                         assert(buf_printf(out, "[%d %u %d]", event.what,
                                           event.what == FCGI_SAW_END ? event.app_status : 0,

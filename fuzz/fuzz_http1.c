@@ -32,7 +32,7 @@ static void check(const struct http1_request *req, const char *head, size_t len)
         assert(lengths + codings <= 1 && hosts <= 1);
         assert((req->framing == HTTP1_LENGTH) == (lengths == 1) &&
                (req->framing == HTTP1_CHUNKED) == (codings == 1));
-        assert(req->minor == 0 || hosts == 1);
+        assert(req->minor == 0 || (hosts == 1 && req->host.len > 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -12,8 +12,10 @@ size_t cgi_head_length(struct slice bytes, size_t *scanned)
                 const char *lf = memchr(bytes.ptr + at, '\n', bytes.len - at);
                 size_t i;
 
-                if (!lf)
+                if (!lf) {
+                        at = bytes.len;
                         break;
+                }
                 i = (size_t)(lf - bytes.ptr);
                 if (i == 0 || bytes.ptr[i - 1] == '\n')
                         return i + 1;

@@ -43,6 +43,7 @@ static int step_size(struct chunked *c, unsigned char ch, struct cause *cause)
 {
         int digit = hex_value(ch);
 
+        c->line++;
         if (digit >= 0) {
                 if (++c->digits > DIGITS_MAX)
                         return cause_set(cause, -EPROTO, "a chunk size has more than %d digits", DIGITS_MAX);
@@ -57,11 +58,16 @@ static int step_size(struct chunked *c, unsigned char ch, struct cause *cause)
 
 static int step_trailer(struct chunked *c, unsigned char ch, struct cause *cause)
 {
-        if (++c->line > HTTP_TRAILER_MAX)
+        if (ch == '\r' && c->state == IN_TRAILER) {
+                c->state = IN_LAST_LF;
+                return 0;
+        }
+        c->line += ch == '\r' ? 2 : 1; /* its LF as well */
+        if (c->line > HTTP_TRAILER_MAX)
                 return cause_set(cause, -EPROTO, "the trailer section is longer than %d bytes",
                                  HTTP_TRAILER_MAX);
         if (ch == '\r')
-                c->state = c->state == IN_TRAILER ? IN_LAST_LF : IN_TRAILER_LF;
+                c->state = IN_TRAILER_LF;
         else if ((ch < 0x20 && ch != '\t') || ch == 0x7f)
                 return cause_set(cause, -EPROTO, "a trailer field holds a control byte");
         else
@@ -71,11 +77,13 @@ static int step_trailer(struct chunked *c, unsigned char ch, struct cause *cause
 
 static int step_extension(struct chunked *c, unsigned char ch, struct cause *cause)
 {
+        if (ch == '\r') {
+                c->state = IN_SIZE_LF;
+                return 0;
+        }
         if (++c->line > HTTP_CHUNK_LINE_MAX)
                 return cause_set(cause, -EPROTO, "a chunk line is longer than %d bytes", HTTP_CHUNK_LINE_MAX);
-        if (ch == '\r')
-                c->state = IN_SIZE_LF;
-        else if ((ch < 0x20 && ch != '\t') || ch == 0x7f)
+        if ((ch < 0x20 && ch != '\t') || ch == 0x7f)
                 return cause_set(cause, -EPROTO, "a chunk extension holds a control byte");
         return 0;
 }

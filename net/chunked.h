@@ -13,7 +13,7 @@
 struct chunked {
         int state;
         uint64_t left; /* of the chunk under way */
-        size_t line;   /* bytes of the size line or trailer section so far */
+        size_t line;   /* bytes of the size line (without its CRLF) or trailer section so far */
         unsigned digits;
 };
 

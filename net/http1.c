@@ -16,8 +16,10 @@ size_t http1_head_length(struct slice bytes, size_t *scanned)
                 const char *lf = memchr(bytes.ptr + at, '\n', bytes.len - at);
                 size_t i;
 
-                if (!lf)
+                if (!lf) {
+                        at = bytes.len;
                         break;
+                }
                 i = (size_t)(lf - bytes.ptr);
                 if (i >= 3 && memcmp(lf - 3, "\r\n\r\n", 4) == 0)
                         return i + 1;
@@ -137,14 +139,35 @@ static bool keep_alive(const struct http1_header *headers, size_t count, int min
         return minor >= 1 || http1_has_token(headers, count, SLICE("connection"), SLICE("keep-alive"));
 }
 
+/* The end of "[::1]" at the beginning of s, 0 when that is none. */
+static size_t ip_literal(struct slice s)
+{
+        for (size_t i = 1; i < s.len; i++) {
+                if (s.ptr[i] == ']')
+                        return i > 1 ? i + 1 : 0;
+                if (!strchr("0123456789abcdefABCDEF:.", s.ptr[i]) || s.ptr[i] == '\0')
+                        return 0;
+        }
+        return 0;
+}
+
+/* A host, then perhaps a colon and a port (RFC 3986, 3.2). User names and commas are refused: nobody means
+ * them here. */
 static bool is_authority(struct slice s)
 {
-        for (size_t i = 0; i < s.len; i++) {
-                unsigned char c = (unsigned char)s.ptr[i];
+        size_t at = 0;
 
-                if (c <= 0x20 || c >= 0x7f || strchr("/?#@\\\"<>^`{|},", c))
+        if (s.len > 0 && s.ptr[0] == '[')
+                at = ip_literal(s);
+        else
+                while (at < s.len && s.ptr[at] > 0x20 && s.ptr[at] < 0x7f &&
+                       !strchr("/?#@\\\"<>^`{|},:[]", s.ptr[at]))
+                        at++;
+        if (at == 0 || (at < s.len && s.ptr[at] != ':'))
+                return false;
+        while (++at < s.len)
+                if (s.ptr[at] < '0' || s.ptr[at] > '9')
                         return false;
-        }
         return true;
 }
 
@@ -193,7 +216,7 @@ static int parse_target(struct http1_request *req, struct slice *authority, stru
         while (authority->len < rest.len && rest.ptr[authority->len] != '/' &&
                rest.ptr[authority->len] != '?')
                 authority->len++;
-        if (authority->len == 0 || !is_authority(*authority))
+        if (!is_authority(*authority))
                 return REFUSE(400, "the host in the request target is malformed");
         rest = slice_from(rest, authority->len);
         if (rest.len == 0 || rest.ptr[0] != '/')
@@ -215,7 +238,7 @@ static int parse_host(struct http1_request *req, struct slice authority, struct 
         }
         if (!host && req->minor >= 1)
                 return REFUSE(400, "Host is missing");
-        if (host && !is_authority(host->value))
+        if (host && !is_authority(host->value) && (host->value.len > 0 || req->minor >= 1))
                 return REFUSE(400, "Host is malformed");
         req->host = authority.len ? authority : host ? host->value : SLICE("");
         return 0;

@@ -63,11 +63,12 @@ size_t http1_skip_empty(struct slice bytes); /* 2 when bytes start with CRLF, el
 
 /* head: exactly one request head including the empty line. Returns 0, or the status to answer before closing:
  * 400 (malformed, both lengths, unknown form, bad Host), 431 (more than HTTP_HEADERS_MAX fields), 501 (a
- * transfer coding other than chunked), 505 (not HTTP/1.x), with the reason in cause. Refused with 400 among
- * others: bare CR or LF, white space before a colon or the first field (obs-fold), a missing or repeated Host
- * in HTTP/1.1, two different or malformed Content-Length (identical repeats are refused too), Content-Length
- * beside Transfer-Encoding, Transfer-Encoding in HTTP/1.0, control bytes in values, a target with bytes
- * outside 0x21-0x7e, a fragment in it, authority-form (CONNECT gets 501), asterisk-form except for OPTIONS.
+ * transfer coding other than chunked, a method longer than JOB_METHOD_MAX), 505 (not HTTP/1.x), with the
+ * reason in cause. Refused with 400 among others: bare CR or LF, white space before a colon or the first
+ * field (obs-fold), a missing or repeated Host in HTTP/1.1, two different or malformed Content-Length
+ * (identical repeats are refused too), Content-Length beside Transfer-Encoding, Transfer-Encoding in
+ * HTTP/1.0, control bytes in values, a target with bytes outside 0x21-0x7e, a fragment in it, authority-form
+ * (CONNECT gets 501), asterisk-form except for OPTIONS.
  */
 int http1_request_parse(struct slice head, struct http1_request *req, struct cause *cause);
 
