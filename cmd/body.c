@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "net/http1.h"
 #include "net/url.h"
 
 #define MEMORY_MAX (1 << 20)
@@ -122,10 +123,10 @@ static int encode_value(struct slice raw, struct buf *coded)
         return r;
 }
 
-/* curl's rule: what comes first, '=' or '@', says what it is. */
+/* curl's rule: the first '=' parts name and content; without one the first '@' parts name and file. */
 static int add_urlencoded(struct body *b, const char *value, struct cause *cause)
 {
-        size_t name = strcspn(value, "=@");
+        size_t name = strchr(value, '=') ? strcspn(value, "=") : strcspn(value, "@");
         struct buf raw, coded;
         int r = 0;
 
@@ -165,65 +166,174 @@ static int put_quoted(struct body *b, struct slice text, struct cause *cause)
         return r ? r : put_str(b, "\"", cause);
 }
 
-static bool take_parameter(struct slice *rest, const char *name, struct slice *value)
-{
-        size_t len = strlen(name);
-        struct slice all = *rest, piece;
+/* ---- -F ---- */
 
-        slice_cut(&all, ';', &piece);
-        while (slice_cut(&all, ';', &piece)) {
-                piece = slice_trim(piece);
-                if (piece.len > len && memcmp(piece.ptr, name, len) == 0 && piece.ptr[len] == '=') {
-                        *value = slice_from(piece, len + 1);
-                        return true;
+struct part {
+        struct slice name;
+        char *content;           /* the value, or the file's path */
+        char *type, *file_name;  /* NULL when not given */
+        bool is_file, is_upload; /* name=<file is no upload: a value that stands in a file */
+};
+
+static void part_fini(struct part *p)
+{
+        free(p->content);
+        free(p->type);
+        free(p->file_name);
+}
+
+/* Where a parameter of this name begins: behind ';' and blanks. NULL when there is none here. */
+static const char *parameter_at(const char *at, const char *name)
+{
+        if (*at != ';')
+                return NULL;
+        at += 1 + strspn(at + 1, " \t");
+        return strncmp(at, name, strlen(name)) == 0 ? at + strlen(name) : NULL;
+}
+
+static size_t until_parameter(const char *text)
+{
+        const char *at = text;
+
+        while (*at && !parameter_at(at, "type=") && !parameter_at(at, "filename="))
+                at++;
+        return (size_t)(at - text);
+}
+
+/* "quoted \"so\"" up to its closing quote; NULL when it does not end before ';' or the end, then it is no
+ * quoting. */
+static char *quoted_word(const char **at)
+{
+        const char *p = *at + 1;
+        char *out = mem_alloc(strlen(p) + 1), *end = out;
+
+        for (; *p && *p != '"'; p++) {
+                if (*p == '\\' && (p[1] == '\\' || p[1] == '"'))
+                        p++;
+                *end++ = *p;
+        }
+        if (*p != '"' || (p[1] && p[1] != ';')) {
+                free(out);
+                return NULL;
+        }
+        *at = p + 1;
+        return out;
+}
+
+/* The next word: quoted, or `len` bytes. */
+static char *take_word(const char **at, size_t len)
+{
+        char *word = **at == '"' ? quoted_word(at) : NULL;
+
+        if (word)
+                return word;
+        word = slice_dup((struct slice){ *at, len });
+        *at += len;
+        return word;
+}
+
+static void replace(char **at, char *with)
+{
+        free(*at);
+        *at = with;
+}
+
+static int part_parse(struct part *p, const char *value, struct cause *cause)
+{
+        const char *eq = strchr(value, '='), *at, *parameter;
+
+        *p = (struct part){ .name = { value, eq ? (size_t)(eq - value) : 0 } };
+        if (!eq || eq == value)
+                return cause_set(cause, -EINVAL, "-F takes name=value or name=@file, not '%s'", value);
+        at = eq + 1;
+        p->is_upload = *at == '@';
+        p->is_file = p->is_upload || *at == '<';
+        if (p->is_file)
+                at++;
+        p->content = take_word(&at, p->is_file ? strcspn(at, ";") : until_parameter(at));
+        while (*at) {
+                if ((parameter = parameter_at(at, "type=")) != NULL) {
+                        at = parameter;
+                        replace(&p->type, take_word(&at, until_parameter(at)));
+                } else if ((parameter = parameter_at(at, "filename=")) != NULL) {
+                        at = parameter;
+                        replace(&p->file_name, take_word(&at, strcspn(at, ";")));
+                } else {
+                        return cause_set(cause, -EINVAL,
+                                         "-F %s: '%s' is neither ;type= nor ;filename=; put \"quotes\" "
+                                         "around a value that holds ';'",
+                                         value, at);
                 }
         }
-        return false;
+        if (p->type && !http1_is_field_value(slice_of(p->type)))
+                return cause_set(cause, -EINVAL, "-F %s: the type holds a control byte", value);
+        return 0;
+}
+
+/* As curl has it, by the end of the name. NULL when it says nothing. */
+static const char *type_of_name(const char *name)
+{
+        static const char *const types[][2] = {
+                { ".gif", "image/gif" },       { ".jpg", "image/jpeg" },    { ".jpeg", "image/jpeg" },
+                { ".png", "image/png" },       { ".svg", "image/svg+xml" }, { ".txt", "text/plain" },
+                { ".htm", "text/html" },       { ".html", "text/html" },    { ".pdf", "application/pdf" },
+                { ".xml", "application/xml" },
+        };
+        size_t len = name ? strlen(name) : 0;
+
+        for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+                size_t end = strlen(types[i][0]);
+
+                if (len >= end && strcasecmp(name + len - end, types[i][0]) == 0)
+                        return types[i][1];
+        }
+        return NULL;
+}
+
+static const char *part_type(const struct part *p, const char *file_name)
+{
+        const char *type = p->type ? p->type : type_of_name(file_name);
+
+        if (!type && p->is_file)
+                type = type_of_name(p->content);
+        if (!type && p->is_file && file_name)
+                type = "application/octet-stream";
+        if (!p->type && type && !file_name && strcmp(type, "text/plain") == 0)
+                return NULL;
+        return type;
+}
+
+static int put_part(struct body *b, const struct part *p, struct cause *cause)
+{
+        const char *slash = strrchr(p->content, '/'), *base = slash ? slash + 1 : p->content;
+        const char *file_name = p->file_name ? p->file_name : p->is_upload ? base : NULL;
+        const char *type = part_type(p, file_name);
+        int r = put_str(b, "--", cause);
+
+        r = r ? r : put_str(b, b->boundary, cause);
+        r = r ? r : put_str(b, "\r\nContent-Disposition: form-data; name=", cause);
+        r = r ? r : put_quoted(b, p->name, cause);
+        if (r == 0 && file_name) {
+                r = put_str(b, "; filename=", cause);
+                r = r ? r : put_quoted(b, slice_of(file_name), cause);
+        }
+        if (r == 0 && type) {
+                r = put_str(b, "\r\nContent-Type: ", cause);
+                r = r ? r : put_str(b, type, cause);
+        }
+        r = r ? r : put_str(b, "\r\n\r\n", cause);
+        r = r ? r : p->is_file ? put_file(b, p->content, true, cause) : put_str(b, p->content, cause);
+        return r ? r : put_str(b, "\r\n", cause);
 }
 
 static int add_form(struct body *b, const char *value, struct cause *cause)
 {
-        const char *eq = strchr(value, '=');
-        struct slice content, file_name = { "", 0 }, type = { "", 0 };
-        char *path = NULL;
-        bool is_file;
-        int r;
+        struct part part;
+        int r = part_parse(&part, value, cause);
 
-        if (!eq || eq == value)
-                return cause_set(cause, -EINVAL, "-F takes name=value or name=@file, not '%s'", value);
-        content = slice_of(eq + 1);
-        is_file = content.len > 0 && (content.ptr[0] == '@' || content.ptr[0] == '<');
-        if (is_file) {
-                size_t len = strcspn(eq + 2, ";");
-                const char *slash;
-
-                path = slice_dup((struct slice){ eq + 2, len });
-                slash = strrchr(path, '/');
-                file_name = slice_of(slash ? slash + 1 : path);
-                take_parameter(&content, "filename", &file_name);
-        }
-        take_parameter(&content, "type", &type);
-        r = put_str(b, "--", cause);
-        r = r ? r : put_str(b, b->boundary, cause);
-        r = r ? r : put_str(b, "\r\nContent-Disposition: form-data; name=", cause);
-        r = r ? r : put_quoted(b, (struct slice){ value, (size_t)(eq - value) }, cause);
-        if (r == 0 && is_file && content.ptr[0] == '@') {
-                r = put_str(b, "; filename=", cause);
-                r = r ? r : put_quoted(b, file_name, cause);
-                if (type.len == 0)
-                        type = SLICE("application/octet-stream");
-        }
-        if (r == 0 && type.len > 0) {
-                r = put_str(b, "\r\nContent-Type: ", cause);
-                r = r ? r : put(b, type.ptr, type.len, cause);
-        }
-        r = r ? r : put_str(b, "\r\n\r\n", cause);
-        if (r == 0 && is_file)
-                r = put_file(b, path, true, cause);
-        else if (r == 0)
-                r = put(b, content.ptr, type.len ? strcspn(content.ptr, ";") : content.len, cause);
-        free(path);
-        return r ? r : put_str(b, "\r\n", cause);
+        r = r ? r : put_part(b, &part, cause);
+        part_fini(&part);
+        return r;
 }
 
 int body_add(struct body *b, enum body_kind kind, const char *value, struct cause *cause)
@@ -232,7 +342,7 @@ int body_add(struct body *b, enum body_kind kind, const char *value, struct caus
         int r = 0;
 
         if (b->any && form != b->form)
-                return cause_set(cause, -EINVAL, "-F does not go together with -d and its relatives");
+                return cause_set(cause, -EINVAL, "-F does not go together with -d and its like");
         if (b->any && !form)
                 r = put_str(b, "&", cause);
         b->any = true;
@@ -243,7 +353,7 @@ int body_add(struct body *b, enum body_kind kind, const char *value, struct caus
                 return add_form(b, value, cause);
         if (kind == BODY_URLENCODE)
                 return add_urlencoded(b, value, cause);
-        if (value[0] == '@')
+        if (value[0] == '@' && kind != BODY_RAW)
                 return put_file(b, value + 1, kind == BODY_BINARY, cause);
         return put_str(b, value, cause);
 }

@@ -283,6 +283,8 @@ static int roll_back(struct engine *e, int code, struct cause *cause)
         int primary = code & 0xff;
         int r = engine_fault(e, "the database failed", cause);
 
+        if (code == SQLITE_IOERR_FSYNC && sqlite3_errcode(e->db) == SQLITE_OK)
+                r = cause_set(cause, -EIO, "a body's file could not be synced to disk");
         if (primary == SQLITE_FULL)
                 r = cause_set(cause, STORE_NO_SPACE, "the disk is full");
         if (!sqlite3_get_autocommit(e->db))

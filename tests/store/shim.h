@@ -1,0 +1,21 @@
+/* An SQLite VFS in front of the real one that fails a chosen operation, and the same for the fdatasync of
+ * body files. */
+#ifndef SENDOFF_TESTS_SHIM_H
+#define SENDOFF_TESTS_SHIM_H
+
+enum shim_fault {
+        SHIM_NONE,
+        SHIM_EIO,  /* writes, syncs and truncations fail with an I/O error */
+        SHIM_FULL, /* writes fail because the disk is full */
+};
+
+void shim_install(void); /* becomes the default VFS; once */
+/* The n-th operation from now (1 = the next) of the kind fails, and with `on` all after it. */
+void shim_fail(enum shim_fault fault, int n, int on);
+void shim_heal(void);
+int shim_count(void);                /* operations that could have failed since shim_fail or shim_heal */
+int shim_hit(void);                  /* whether one has failed since then */
+int shim_syncs(void);                /* successful syncs since shim_heal */
+void shim_fail_fdatasync(int error); /* 0: works again */
+
+#endif
