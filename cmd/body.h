@@ -6,9 +6,9 @@
 #include "base/spool.h"
 
 enum body_kind {
-        BODY_DATA, /* -d: joined by '&'; @file without its line ends */
-        BODY_RAW, /* --data-raw: '@' means nothing */
-        BODY_BINARY, /* --data-binary: as it is */
+        BODY_DATA,      /* -d: joined by '&'; @file without its line ends */
+        BODY_RAW,       /* --data-raw: '@' means nothing */
+        BODY_BINARY,    /* --data-binary: as it is */
         BODY_URLENCODE, /* --data-urlencode: content, =content, name=content, @file, name@file */
         BODY_FORM, /* -F: name=value, name=@file, name=<file, each with ;type=… and ;filename=… behind */
 };

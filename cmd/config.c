@@ -76,7 +76,10 @@ static int config_run(int argc, char **argv)
         r = config_load(&config, kept, argv + 1, &cause);
         if (r != 0) {
                 config_fini(&config);
-                return usage_error("config", "%s", cause.text);
+                if (r != OPTION_HELP)
+                        return usage_error("config", "%s", cause.text);
+                fputs(verb_config.help, stdout);
+                return EXIT_OK;
         }
         if (as_json) {
                 json_t *all = json_array();

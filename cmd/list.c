@@ -1,5 +1,4 @@
 /* sendoff list: jobs, newest first, as a table or one JSON record a line. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,16 +8,19 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wrap.h"
+#include "cmd/flags.h"
 #include "cmd/talk.h"
-#include "cmd/verb.h"
-#include "net/url.h"
+
+#define PAGE          500
+#define LIMIT_MAX     1000000
+#define TARGET_COLUMN 72 /* where the last column begins */
 
 struct list {
         struct talk talk;
         const char *server, *state;
-        long limit;
+        uint64_t limit, shown;
         bool all, as_json, colours;
-        long shown;
+        unsigned width; /* of the terminal; 0: none, nothing is cut */
 };
 
 /* "2026-11-21T08:00:00.123Z" to milliseconds; -1 when it is none. */
@@ -59,6 +61,18 @@ static const char *colour_of(const char *state)
         return strcmp(state, "running") == 0 ? "\033[36m" : "\033[33m";
 }
 
+/* What is left of the line on a terminal; targets are ASCII. */
+static void print_target(const struct list *l, const char *method, const char *target)
+{
+        size_t room = l->width > TARGET_COLUMN + 8 ? l->width - TARGET_COLUMN : SIZE_MAX,
+               used = strlen(method) + 1;
+
+        if (l->width == 0 || room == SIZE_MAX || used >= room || used + strlen(target) <= room)
+                printf("%s %s\n", method, target);
+        else
+                printf("%s %.*s…\n", method, (int)(room - used - 1), target);
+}
+
 static void print_row(const struct list *l, const json_t *job)
 {
         const json_t *runs = json_object_get(job, "runs"),
@@ -72,7 +86,7 @@ static void print_row(const struct list *l, const json_t *job)
 
         if (json_is_integer(status))
                 snprintf(code, sizeof(code), "%lld", (long long)json_integer_value(status));
-        printf("%-28s  %s%-9s%s  %3lld  %5s  %6s  %6s  %s %s\n", json_text(job, "id"),
+        printf("%-28s  %s%-9s%s  %3lld  %5s  %6s  %6s  ", json_text(job, "id"),
                l->colours ? colour_of(state) : "", state, l->colours ? "\033[0m" : "",
                (long long)json_integer_value(json_object_get(job, "run")),
                span(now - created, age, sizeof(age)),
@@ -80,7 +94,8 @@ static void print_row(const struct list *l, const json_t *job)
                     : ended < 0 ? now - began
                                 : ended - began,
                     took, sizeof(took)),
-               code, json_text(job, "method"), json_text(job, "target"));
+               code);
+        print_target(l, json_text(job, "method"), json_text(job, "target"));
 }
 
 static void print_page(struct list *l, const json_t *jobs)
@@ -89,10 +104,7 @@ static void print_page(struct list *l, const json_t *jobs)
                 const json_t *job = json_array_get(jobs, i);
 
                 if (l->as_json) {
-                        char *line = json_dumps(job, JSON_COMPACT);
-
-                        puts(line ? line : "{}");
-                        free(line);
+                        print_json(job);
                         continue;
                 }
                 if (l->shown == 0)
@@ -105,8 +117,9 @@ static void print_page(struct list *l, const json_t *jobs)
 /* One page; *cursor is replaced by the next one's, NULL after the last. */
 static int list_page(struct list *l, char **cursor)
 {
+        uint64_t want = l->all || l->limit - l->shown > PAGE ? PAGE : l->limit - l->shown;
         char *path =
-                mem_printf("/v1/jobs?limit=%ld%s%s%s%s", l->all ? 500 : l->limit, l->state ? "&state=" : "",
+                mem_printf("/v1/jobs?limit=%llu%s%s%s%s", (unsigned long long)want, l->state ? "&state=" : "",
                            l->state ? l->state : "", *cursor ? "&cursor=" : "", *cursor ? *cursor : "");
         struct client_reply reply;
         json_t *page = NULL;
@@ -129,63 +142,90 @@ static int list_page(struct list *l, char **cursor)
         return r;
 }
 
+static int list_all(struct list *l)
+{
+        char *cursor = NULL;
+        int r = talk_open(&l->talk, l->server);
+
+        if (r == EXIT_OK) {
+                do
+                        r = list_page(l, &cursor);
+                while (r == EXIT_OK && cursor && (l->all || l->shown < l->limit));
+        }
+        if (r == EXIT_OK && !l->as_json && cursor)
+                printf("… and older ones (--all, --limit)\n");
+        if (r == EXIT_OK && !l->as_json && l->shown == 0)
+                printf("no jobs\n");
+        free(cursor);
+        talk_close(&l->talk);
+        return r;
+}
+
 static bool is_plain(const char *text)
 {
-        return text[strspn(text, "abcdefghijklmnopqrstuvwxyz,")] == '\0';
+        return *text && text[strspn(text, "abcdefghijklmnopqrstuvwxyz,")] == '\0';
+}
+
+static int list_flag(struct list *l, int c)
+{
+        switch (c) {
+        case 'S':
+                l->state = optarg;
+                return is_plain(optarg)
+                               ? EXIT_OK
+                               : usage_error("list", "--state takes names of states with commas between");
+        case 'l':
+                return flag_number(&verb_list, "--limit", optarg, LIMIT_MAX, &l->limit);
+        case 'a':
+                l->all = true;
+                return EXIT_OK;
+        case 'j':
+                l->as_json = true;
+                return EXIT_OK;
+        default:
+                l->server = optarg;
+                return EXIT_OK;
+        }
 }
 
 static int list_run(int argc, char **argv)
 {
-        static const struct option options[] = { { "state", 1, NULL, 'S' },  { "limit", 1, NULL, 'l' },
-                                                 { "all", 0, NULL, 'a' },    { "json", 0, NULL, 'j' },
-                                                 { "server", 1, NULL, 's' }, { 0 } };
+        static const struct option options[] = { { "state", 1, NULL, 'S' },
+                                                 { "limit", 1, NULL, 'l' },
+                                                 { "all", 0, NULL, 'a' },
+                                                 { "json", 0, NULL, 'j' },
+                                                 { "server", 1, NULL, 's' },
+                                                 FLAG_HELP,
+                                                 { 0 } };
+        struct flags f = { .verb = &verb_list, .argc = argc, .argv = argv, .shorts = ":h", .longs = options };
+        const char *no_colour = getenv("NO_COLOR");
         struct list l = { .limit = 50 };
-        char *cursor = NULL;
-        int c, r;
+        int c;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (c == 'S')
-                        l.state = optarg;
-                else if (c == 'l')
-                        l.limit = atol(optarg);
-                else if (c == 'a')
-                        l.all = true;
-                else if (c == 'j')
-                        l.as_json = true;
-                else if (c == 's')
-                        l.server = optarg;
-                else
+        while ((c = flags_next(&f)) > 0)
+                if (list_flag(&l, c) != EXIT_OK)
                         return EXIT_USAGE;
-        }
+        if (f.code >= 0)
+                return f.code;
         if (optind < argc)
-                return usage_error("list", "'%s' is not an option", argv[optind]);
-        if (l.limit < 1 || l.limit > 1000 || (l.state && !is_plain(l.state)))
-                return usage_error("list", l.state && !is_plain(l.state)
-                                                   ? "--state takes names of states with commas between"
-                                                   : "--limit takes 1 to 1000");
-        l.colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-        r = talk_open(&l.talk, l.server);
-        if (r == EXIT_OK) {
-                do
-                        r = list_page(&l, &cursor);
-                while (r == EXIT_OK && l.all && cursor);
-                if (r == EXIT_OK && cursor && !l.as_json)
-                        printf("… and older ones (--all, --limit)\n");
-                if (r == EXIT_OK && l.shown == 0 && !l.as_json)
-                        printf("no jobs\n");
+                return usage_error("list", "'%s': not expected here", argv[optind]);
+        if (isatty(STDOUT_FILENO)) {
+                l.colours = !no_colour || !*no_colour;
+                l.width = wrap_width(STDOUT_FILENO);
         }
-        free(cursor);
-        talk_close(&l.talk);
-        return r;
+        return list_all(&l);
 }
 
 const struct verb verb_list = {
         .name = "list",
         .line = "list jobs, newest first",
-        .help = "usage: sendoff list [--state STATE,...] [--limit N | --all] [--json] [--server "
-                "unix:PATH]\n\n"
+        .help = "usage: sendoff list [--state STATE,...] [--limit N | --all] [--json]\n"
+                "                    [--server unix:PATH]\n\n"
+                "Jobs, newest first: 50 of them unless --limit or --all say otherwise. --json prints\n"
+                "the whole record of each, a line each.\n"
                 "States: scheduled, ready, running, succeeded, failed, dead, cancelled, held.\n\n"
-                "  sendoff list\n  sendoff list --state ready,running\n  sendoff list --all --json | jq -r "
-                "'select(.status == 500).id'\n",
+                "  sendoff list\n"
+                "  sendoff list --state ready,running\n"
+                "  sendoff list --all --json | jq -r 'select(.status == 500).id'\n",
         .run = list_run,
 };

@@ -1,4 +1,5 @@
-/* sendoff: one program, a verb each file. `sendoff TARGET` is `sendoff send TARGET`. */
+/* sendoff: one program, a file each verb. The first word chooses the verb; `sendoff TARGET` is `sendoff send
+ * TARGET`. A word that is neither is refused with the verb that looks most like it. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,16 +77,8 @@ int main(int argc, char **argv)
         }
         if (is_target(argv[1]))
                 return verb_send.run(argc, argv);
-        for (size_t i = 0; i < VERB_COUNT; i++) {
-                if (strcmp(argv[1], verbs[i]->name) != 0)
-                        continue;
-                for (int k = 2; k < argc && strcmp(argv[k], "--") != 0; k++) {
-                        if (verbs[i]->help && (strcmp(argv[k], "--help") == 0)) {
-                                fputs(verbs[i]->help, stdout);
-                                return EXIT_OK;
-                        }
-                }
-                return verbs[i]->run(argc - 1, argv + 1);
-        }
+        for (size_t i = 0; i < VERB_COUNT; i++)
+                if (strcmp(argv[1], verbs[i]->name) == 0)
+                        return verbs[i]->run(argc - 1, argv + 1);
         return unknown_verb(argv[1]);
 }

@@ -287,10 +287,10 @@ int request_finish(struct request *q, struct cause *cause)
 int request_check_target(const char *target, struct cause *cause)
 {
         if (strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0)
-                return cause_set(cause, -EINVAL,
-                                 "%s: http targets are not available in this version, only paths of the site "
-                                 "(/report.php)",
-                                 target);
+                return cause_set(
+                        cause, -EINVAL,
+                        "%s: URLs are not targets in this version, only paths of the site (/report.php)",
+                        target);
         if (target[0] != '/')
                 return cause_set(cause, -EINVAL, "'%s': a target is a path of the site and starts with '/'",
                                  target);

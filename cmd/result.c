@@ -1,47 +1,42 @@
 /* sendoff result: what a job's script answered. */
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "cmd/flags.h"
 #include "cmd/talk.h"
-#include "cmd/verb.h"
 
 static int result(int argc, char **argv)
 {
-        static const struct option options[] = {
-                { "headers", 0, NULL, 'i' }, { "output", 1, NULL, 'o' }, { "server", 1, NULL, 's' }, { 0 }
+        static const struct option options[] = { { "headers", 0, NULL, 'i' },
+                                                 { "output", 1, NULL, 'o' },
+                                                 { "server", 1, NULL, 's' },
+                                                 FLAG_HELP,
+                                                 { 0 } };
+        struct flags f = {
+                .verb = &verb_result, .argc = argc, .argv = argv, .shorts = ":io:h", .longs = options
         };
         const char *server = NULL, *path = NULL;
         char id[TALK_ID_SIZE];
         bool headers = false;
-        FILE *out = stdout;
         struct talk t;
         int c, r;
 
-        while ((c = getopt_long(argc, argv, "io:", options, NULL)) != -1) {
+        while ((c = flags_next(&f)) > 0) {
                 if (c == 'i')
                         headers = true;
                 else if (c == 'o')
                         path = optarg;
-                else if (c == 's')
-                        server = optarg;
                 else
-                        return EXIT_USAGE;
+                        server = optarg;
         }
-        if (argc - optind != 1 || !talk_id(argv[optind], id))
-                return usage_error("result",
-                                   argc - optind == 1 ? "'%s' is no job id" : "one job id is wanted",
-                                   argv[optind]);
+        if (f.code >= 0)
+                return f.code;
+        if (argc - optind != 1)
+                return usage_error("result", "one job id is wanted");
+        if (!talk_id(argv[optind], id))
+                return usage_error("result", "'%s' is no job id", argv[optind]);
         r = talk_open(&t, server);
-        if (r == EXIT_OK && path && !(out = fopen(path, "we"))) {
-                fprintf(stderr, "sendoff result: cannot write %s: %s\n", path, strerror(errno));
-                r = EXIT_USAGE;
-        }
         if (r == EXIT_OK)
-                r = talk_result(&t, id, headers, out);
-        if (out && out != stdout && fclose(out) != 0)
-                r = EXIT_SERVER;
+                r = talk_result(&t, id, headers, path);
         talk_close(&t);
         return r;
 }
@@ -49,8 +44,13 @@ static int result(int argc, char **argv)
 const struct verb verb_result = {
         .name = "result",
         .line = "print what a job's script answered",
-        .help = "usage: sendoff result ID [-i] [-o FILE] [--server unix:PATH]\n\n  -i, --headers       the "
-                "status line and headers first\n  -o, --output FILE   into a file\n\n"
-                "  sendoff result 000000018pjptgs4n38ajb8sxwn3 > report.txt\n",
+        .help = "usage: sendoff result ID [-i] [-o FILE] [--server unix:PATH]\n\n"
+                "Prints the script's own reply. ID is a job id or a status URL.\n\n"
+                "  -i, --headers       the status line and header fields first\n"
+                "  -o, --output FILE   into a file\n\n"
+                "Exit code 0: there was a result, whatever its status; 3: there is none (yet),\nor no "
+                "server.\n\n"
+                "  sendoff result 000000018pjptgs4n38ajb8sxwn3 > report.txt\n"
+                "  sendoff result -i /.sendoff/jobs/000000018pjptgs4n38ajb8sxwn3\n",
         .run = result,
 };

@@ -1,11 +1,8 @@
 /* sendoff show: the record of a job, for people or as JSON. */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "cmd/flags.h"
 #include "cmd/talk.h"
-#include "cmd/verb.h"
 
 static void line(const char *label, const char *value)
 {
@@ -55,52 +52,50 @@ static void print_job(const json_t *job)
         print_runs(json_object_get(job, "runs"));
 }
 
-static int show_one(struct talk *t, const char *word, bool as_json)
+static int show_one(struct talk *t, const char *id, bool as_json)
 {
-        char id[TALK_ID_SIZE];
         json_t *job;
-        int r;
+        int r = talk_job(t, id, 0, &job);
 
-        if (!talk_id(word, id))
-                return usage_error("show", "'%s' is no job id", word);
-        r = talk_job(t, id, 0, &job);
         if (r != EXIT_OK)
                 return r;
-        if (as_json) {
-                char *text = json_dumps(job, JSON_COMPACT);
-
-                puts(text ? text : "{}");
-                free(text);
-        } else {
+        if (as_json)
+                print_json(job);
+        else
                 print_job(job);
-        }
         json_decref(job);
         return EXIT_OK;
 }
 
 static int show(int argc, char **argv)
 {
-        static const struct option options[] = { { "json", 0, NULL, 'j' },
-                                                 { "server", 1, NULL, 's' },
-                                                 { 0 } };
+        static const struct option options[] = {
+                { "json", 0, NULL, 'j' }, { "server", 1, NULL, 's' }, FLAG_HELP, { 0 }
+        };
+        struct flags f = { .verb = &verb_show, .argc = argc, .argv = argv, .shorts = ":h", .longs = options };
         const char *server = NULL;
+        char id[TALK_ID_SIZE];
         bool as_json = false;
         struct talk t;
         int c, r;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        while ((c = flags_next(&f)) > 0) {
                 if (c == 'j')
                         as_json = true;
-                else if (c == 's')
-                        server = optarg;
                 else
-                        return EXIT_USAGE;
+                        server = optarg;
         }
-        if (optind == argc)
-                return usage_error("show", "which job? An id is missing");
+        if (f.code >= 0)
+                return f.code;
+        r = check_ids("show", argc, argv);
+        if (r != EXIT_OK)
+                return r;
         r = talk_open(&t, server);
-        for (int i = optind; i < argc && r == EXIT_OK; i++)
-                r = show_one(&t, argv[i], as_json);
+        for (int i = optind; i < argc && r == EXIT_OK; i++) {
+                if (i > optind && !as_json)
+                        putchar('\n');
+                r = show_one(&t, talk_id(argv[i], id), as_json);
+        }
         talk_close(&t);
         return r;
 }
@@ -108,8 +103,10 @@ static int show(int argc, char **argv)
 const struct verb verb_show = {
         .name = "show",
         .line = "show a job: its state, and every run it had",
-        .help = "usage: sendoff show ID... [--json] [--server unix:PATH]\n\n  sendoff show "
-                "000000018pjptgs4n38ajb8sxwn3\n  sendoff show --json 000000018pjptgs4n38ajb8sxwn3 | jq "
-                ".runs\n",
+        .help = "usage: sendoff show ID... [--json] [--server unix:PATH]\n\n"
+                "ID is a job id or a status URL. --json prints the whole record, a line each.\n\n"
+                "Exit code 3: no such job, or no server.\n\n"
+                "  sendoff show 000000018pjptgs4n38ajb8sxwn3\n"
+                "  sendoff show --json 000000018pjptgs4n38ajb8sxwn3 | jq .runs\n",
         .run = show,
 };

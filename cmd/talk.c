@@ -1,9 +1,13 @@
-/* See talk.h. */
+/* Speaking to the server for every verb. What goes wrong is said here, once, on stderr; the verb passes the
+ * exit code on. See talk.h. */
 #include "cmd/talk.h"
 
+#include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -103,27 +107,45 @@ int talk_job(struct talk *t, const char *id, int wait_s, json_t **job)
         return r;
 }
 
-int talk_wait(struct talk *t, const char *id, int timeout_s, json_t **job)
+/* A server that answers at once although it was asked to wait (its wait_max is 0) is asked a few times a
+ * second. */
+static void breathe(int64_t asked_ms)
 {
-        int64_t end = clock_mono_ms() + (int64_t)timeout_s * 1000;
-        int r = EXIT_OK;
+        const struct timespec pause = { .tv_nsec = 200 * 1000 * 1000 };
+
+        if (clock_mono_ms() - asked_ms < 50)
+                nanosleep(&pause, NULL);
+}
+
+int talk_wait(struct talk *t, const char *id, int64_t timeout_ms, json_t **job)
+{
+        int64_t end = clock_mono_ms() + timeout_ms;
 
         *job = NULL;
         for (;;) {
-                int64_t left = (end - clock_mono_ms() + 999) / 1000;
-                int wait_s = timeout_s == 0 || left > POLL_S ? POLL_S : left < 1 ? 0 : (int)left;
+                int64_t now = clock_mono_ms(), left_s = (end - now + 999) / 1000;
+                int r;
 
                 json_decref(*job);
-                r = talk_job(t, id, wait_s, job);
-                if (r != EXIT_OK || job_is_final(*job) || (timeout_s && clock_mono_ms() >= end))
+                r = talk_job(t, id,
+                             timeout_ms == 0 || left_s > POLL_S ? POLL_S
+                             : left_s < 1                       ? 0
+                                                                : (int)left_s,
+                             job);
+                if (r != EXIT_OK || job_is_final(*job) || (timeout_ms && clock_mono_ms() >= end))
                         return r;
+                breathe(now);
         }
 }
 
+/* ---- results ---- */
+
 struct result {
-        FILE *out;
+        const char *path;
+        FILE *out; /* NULL until there is a result */
         bool headers;
         bool refused;
+        int error; /* of writing, an errno */
 };
 
 static bool result_wanted(void *arg, const struct client_reply *head)
@@ -131,41 +153,66 @@ static bool result_wanted(void *arg, const struct client_reply *head)
         struct result *result = arg;
 
         result->refused = client_reply_header(head, SLICE("sendoff-job")).ptr == NULL;
-        if (!result->refused && result->headers)
-                fprintf(result->out, "HTTP/1.1 %d %s\r\n%.*s\r\n", head->status, http1_reason(head->status),
-                        SLICE_ARG(buf_slice(&head->headers)));
-        return !result->refused;
+        if (result->refused)
+                return false;
+        result->out = result->path ? fopen(result->path, "we") : stdout;
+        if (!result->out)
+                result->error = errno;
+        else if (result->headers &&
+                 fprintf(result->out, "HTTP/1.1 %d %s\r\n%.*s\r\n", head->status, http1_reason(head->status),
+                         SLICE_ARG(buf_slice(&head->headers))) < 0)
+                result->error = errno;
+        return true;
 }
 
 static int result_take(void *arg, struct slice bytes)
 {
         struct result *result = arg;
 
-        return fwrite(bytes.ptr, 1, bytes.len, result->out) == bytes.len ? 0 : -5;
+        if (result->error == 0 && fwrite(bytes.ptr, 1, bytes.len, result->out) != bytes.len)
+                result->error = errno ? errno : EIO;
+        return result->error ? -EIO : 0;
 }
 
-int talk_result(struct talk *t, const char *id, bool headers, FILE *out)
+static void result_close(struct result *result)
 {
-        struct result result = { .out = out, .headers = headers };
-        const struct client_sink sink = { .wanted = result_wanted, .take = result_take, .arg = &result };
-        struct client_request request = { .method = "GET" };
-        struct cause cause = { "the output could not be written" };
-        struct client_reply reply;
-        char path[96];
         int r;
 
-        snprintf(path, sizeof(path), "/v1/jobs/%s/result", id);
-        request.path = path;
+        if (!result->out)
+                return;
+        r = result->path ? fclose(result->out) : fflush(result->out);
+        if (r != 0 && result->error == 0)
+                result->error = errno;
+}
+
+int talk_result(struct talk *t, const char *id, bool headers, const char *path)
+{
+        struct result result = { .path = path, .headers = headers };
+        const struct client_sink sink = { .wanted = result_wanted, .take = result_take, .arg = &result };
+        struct client_request request = { .method = "GET" };
+        struct cause cause = { "" };
+        struct client_reply reply;
+        char url[96];
+        int r;
+
+        snprintf(url, sizeof(url), "/v1/jobs/%s/result", id);
+        request.path = url;
         r = client_ask(t->client, &request, &sink, &reply, &cause);
-        if (r != 0)
+        result_close(&result);
+        if (result.error) {
+                fprintf(stderr, "sendoff: cannot write %s: %s\n", path ? path : "to stdout",
+                        strerror(result.error));
+                r = EXIT_USAGE;
+        } else if (r != 0) {
                 r = talk_failed(r, &cause);
-        else if (result.refused)
+        } else if (result.refused) {
                 r = talk_refused(id, &reply);
-        else if (fflush(out) != 0)
-                r = talk_failed(-1, &cause);
+        }
         client_reply_fini(&reply);
         return r;
 }
+
+/* ---- ids ---- */
 
 const char *talk_id(const char *text, char out[TALK_ID_SIZE])
 {
@@ -181,11 +228,33 @@ const char *talk_id(const char *text, char out[TALK_ID_SIZE])
         return out;
 }
 
+int check_ids(const char *verb, int argc, char **argv)
+{
+        char id[TALK_ID_SIZE];
+
+        if (optind >= argc)
+                return usage_error(verb, "which job? An id is missing");
+        for (int i = optind; i < argc; i++)
+                if (!talk_id(argv[i], id))
+                        return usage_error(verb, "'%s' is no job id", argv[i]);
+        return EXIT_OK;
+}
+
+/* ---- JSON ---- */
+
 const char *json_text(const json_t *object, const char *key)
 {
         const char *text = json_string_value(json_object_get(object, key));
 
         return text ? text : "";
+}
+
+void print_json(const json_t *json)
+{
+        char *line = json_dumps(json, JSON_COMPACT);
+
+        puts(line ? line : "{}");
+        free(line);
 }
 
 bool job_is_final(const json_t *job)

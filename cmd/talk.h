@@ -33,18 +33,22 @@ json_t *talk_json(const struct client_reply *reply);
 /* The record of a job, asked for with a wait of wait_s seconds (0: none). EXIT_OK and *job; EXIT_SERVER,
  * said. */
 int talk_job(struct talk *t, const char *id, int wait_s, json_t **job);
-/* Until the job is in a final state or timeout_s is over (0: none; then *job is what it is). */
-int talk_wait(struct talk *t, const char *id, int timeout_s, json_t **job);
-/* The script's reply body to `out`, its status line and headers first when asked. EXIT_OK; EXIT_SERVER
- * (said). */
-int talk_result(struct talk *t, const char *id, bool headers, FILE *out);
+/* Until the job is in a final state or timeout_ms (0: none) is over; then *job is what it is. */
+int talk_wait(struct talk *t, const char *id, int64_t timeout_ms, json_t **job);
+/* The script's reply body to the file at `path` (NULL: stdout), its status line and headers first when asked.
+ * Nothing is written, and no file made, unless there is a result. EXIT_OK; EXIT_USAGE when the file cannot be
+ * written; EXIT_SERVER. Both said. */
+int talk_result(struct talk *t, const char *id, bool headers, const char *path);
 
-/* An id, also out of a status URL: the last 28 characters that form one. NULL when there is none. Points into
- * a static-free buffer of the caller's. */
+/* An id, also out of a status URL: the last 28 characters that form one. NULL when there is none, else out.
+ */
 #define TALK_ID_SIZE 32
 const char *talk_id(const char *text, char out[TALK_ID_SIZE]);
+/* That argv from optind on holds ids, one at least. EXIT_OK or EXIT_USAGE, said. */
+int check_ids(const char *verb, int argc, char **argv);
 
 const char *json_text(const json_t *object, const char *key); /* "" when null or missing */
+void print_json(const json_t *json);                          /* one line on stdout */
 bool job_is_final(const json_t *job);
 bool job_succeeded(const json_t *job);
 

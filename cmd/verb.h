@@ -12,7 +12,7 @@ enum {
 struct verb {
         const char *name;
         const char *line;                  /* for the list of verbs */
-        const char *help;                  /* all of --help */
+        const char *help;                  /* all of --help; NULL: the verb prints its own */
         int (*run)(int argc, char **argv); /* argv[0] is the verb */
 };
 

@@ -1,34 +1,24 @@
 /* sendoff wait: until jobs have ended. */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "cmd/flags.h"
 #include "cmd/talk.h"
-#include "cmd/verb.h"
 
-static int wait_one(struct talk *t, const char *word, int timeout_s, bool as_json)
+static int wait_one(struct talk *t, const char *id, int64_t timeout_ms, bool as_json)
 {
-        char id[TALK_ID_SIZE];
         json_t *job;
-        int r;
+        int r = talk_wait(t, id, timeout_ms, &job);
 
-        if (!talk_id(word, id))
-                return usage_error("wait", "'%s' is no job id", word);
-        r = talk_wait(t, id, timeout_s, &job);
         if (r != EXIT_OK)
                 return r;
-        if (as_json) {
-                char *text = json_dumps(job, JSON_COMPACT);
-
-                puts(text ? text : "{}");
-                free(text);
-        } else {
+        if (as_json)
+                print_json(job);
+        else
                 printf("%s  %s%s%s\n", id, json_text(job, "state"), json_text(job, "reason")[0] ? ": " : "",
                        json_text(job, "reason"));
-        }
         fflush(stdout);
         if (!job_is_final(job))
-                fprintf(stderr, "sendoff wait: %s has not ended after %d s; it goes on\n", id, timeout_s);
+                fprintf(stderr, "sendoff wait: %s has not ended in time; it goes on\n", id);
         r = job_succeeded(job) ? EXIT_OK : EXIT_JOB;
         json_decref(job);
         return r;
@@ -36,33 +26,36 @@ static int wait_one(struct talk *t, const char *word, int timeout_s, bool as_jso
 
 static int wait_run(int argc, char **argv)
 {
-        static const struct option options[] = {
-                { "json", 0, NULL, 'j' }, { "timeout", 1, NULL, 't' }, { "server", 1, NULL, 's' }, { 0 }
-        };
+        static const struct option options[] = { { "json", 0, NULL, 'j' },
+                                                 { "timeout", 1, NULL, 't' },
+                                                 { "server", 1, NULL, 's' },
+                                                 FLAG_HELP,
+                                                 { 0 } };
+        struct flags f = { .verb = &verb_wait, .argc = argc, .argv = argv, .shorts = ":h", .longs = options };
         const char *server = NULL;
+        char id[TALK_ID_SIZE];
         bool as_json = false;
-        int c, r, worst = EXIT_OK, timeout_s = 0;
+        int64_t timeout_ms = 0;
         struct talk t;
+        int c, worst;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        while ((c = flags_next(&f)) > 0) {
                 if (c == 'j')
                         as_json = true;
                 else if (c == 's')
                         server = optarg;
-                else if (c == 't')
-                        timeout_s = atoi(optarg);
-                else
+                else if (flag_duration(&verb_wait, "--timeout", optarg, &timeout_ms) != EXIT_OK)
                         return EXIT_USAGE;
         }
-        if (timeout_s < 0 || timeout_s > 1000000)
-                return usage_error("wait", "--timeout takes seconds, 0 (none) to 1000000");
-        if (optind == argc)
-                return usage_error("wait", "which job? An id is missing");
-        r = talk_open(&t, server);
-        if (r != EXIT_OK)
-                worst = r;
+        if (f.code >= 0)
+                return f.code;
+        worst = check_ids("wait", argc, argv);
+        if (worst != EXIT_OK)
+                return worst;
+        worst = talk_open(&t, server);
         for (int i = optind; i < argc && worst < EXIT_USAGE; i++) {
-                r = wait_one(&t, argv[i], timeout_s, as_json);
+                int r = wait_one(&t, talk_id(argv[i], id), timeout_ms, as_json);
+
                 worst = r > worst ? r : worst;
         }
         talk_close(&t);
@@ -72,9 +65,11 @@ static int wait_run(int argc, char **argv)
 const struct verb verb_wait = {
         .name = "wait",
         .line = "wait until jobs have ended",
-        .help = "usage: sendoff wait ID... [--timeout SECONDS] [--json] [--server unix:PATH]\n\nExit code 0: "
-                "all succeeded; 1: one did not, or the time was over (it goes on); 3: no server.\n\n"
-                "  id=$(sendoff send --json /report.php | jq -r .id)\n  sendoff wait \"$id\" && sendoff "
-                "result \"$id\"\n",
+        .help = "usage: sendoff wait ID... [--timeout TIME] [--json] [--server unix:PATH]\n\n"
+                "ID is a job id or a status URL. TIME is for each job: 90, 10m; none without it.\n\n"
+                "Exit code 0: all succeeded; 1: one did not, or the time was over (it goes on);\n3: no such "
+                "job, or no server.\n\n"
+                "  id=$(sendoff send --json /report.php | jq -r .id)\n"
+                "  sendoff wait \"$id\" && sendoff result \"$id\"\n",
         .run = wait_run,
 };

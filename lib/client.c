@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,7 @@ struct client {
         char *path;   /* of the unix socket, or NULL */
         char *host, *port;
         int timeout_ms;
-        int fd;    /* -1 when not connected */
-        bool used; /* a reply has come over this connection */
+        int fd; /* -1 when not connected */
         struct buf in;
 };
 
@@ -73,7 +73,6 @@ static void client_close(struct client *c)
         if (c->fd >= 0)
                 close(c->fd);
         c->fd = -1;
-        c->used = false;
         buf_clear(&c->in);
 }
 
@@ -141,6 +140,8 @@ static int connect_tcp(struct client *c)
         for (struct addrinfo *at = found; at && r < 0; at = at->ai_next)
                 r = try_connect(c, at->ai_family, at->ai_addr, at->ai_addrlen);
         freeaddrinfo(found);
+        if (r == 0)
+                setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
         return r;
 }
 
@@ -148,6 +149,11 @@ static int client_connect(struct client *c, struct cause *cause)
 {
         int r = c->path ? connect_unix(c) : connect_tcp(c);
 
+        if (r == -EINPROGRESS || r == -EAGAIN)
+                r = -ETIMEDOUT; /* what SO_SNDTIMEO makes of a connect that takes too long */
+        if (r == -EACCES || r == -EPERM)
+                return cause_set(cause, CLIENT_NO_SERVER,
+                                 "%s is not for this user: its owner and group may connect", c->server);
         if (r < 0)
                 return cause_set(cause, CLIENT_NO_SERVER, "no sendoff server at %s: %s", c->server,
                                  strerror(-r));
@@ -176,39 +182,77 @@ static int send_all(struct client *c, const char *bytes, size_t len, struct caus
         return 0;
 }
 
+static bool names_host(struct slice headers)
+{
+        struct http1_header h;
+
+        while (http1_block_next(&headers, &h))
+                if (slice_eq_nocase(h.name, SLICE("host")))
+                        return true;
+        return false;
+}
+
+static int read_body(const struct spool *body, uint64_t at, char *out, struct cause *cause)
+{
+        ssize_t n = spool_read(body, at, out, PIECE);
+
+        if (n > 0)
+                return (int)n;
+        return cause_set(cause, n < 0 ? (int)n : -EIO, "the body could not be read back");
+}
+
+/* The head, and the beginning of the body behind it, so that a small request is one packet. */
+static int make_head(struct buf *out, const struct client_request *request, uint64_t *sent,
+                     struct cause *cause)
+{
+        const char *host = names_host(request->headers) ? "" : "Host: localhost\r\n";
+        int r = buf_printf(out, "%s %s HTTP/1.1\r\n%s%.*s", request->method, request->path, host,
+                           SLICE_ARG(request->headers));
+
+        if (r == 0 && request->body)
+                r = buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)request->body->len);
+        if (r == 0)
+                r = buf_append_str(out, "\r\n");
+        if (r != 0)
+                return cause_set(cause, -EMSGSIZE, "the request's head is too large");
+        if (request->body && request->body->len > 0) {
+                char *at = buf_reserve(out, PIECE);
+
+                r = at ? read_body(request->body, 0, at, cause)
+                       : cause_set(cause, -ENOMEM, "out of memory for the request");
+                if (r < 0)
+                        return r;
+                buf_wrote(out, (size_t)r);
+                *sent = (uint64_t)r;
+        }
+        return 0;
+}
+
 /* A server that refuses a body answers and stops reading: so a failed write is no error yet, the reply may be
  * there. */
 static int send_request(struct client *c, const struct client_request *request, struct cause *cause)
 {
-        uint64_t len = request->body ? request->body->len : 0;
-        char *piece;
-        struct buf head;
+        uint64_t sent = 0;
+        struct buf out;
         int r;
 
-        buf_init(&head, JOB_HEADERS_MAX + (64 << 10));
-        r = buf_printf(&head, "%s %s HTTP/1.1\r\nHost: localhost\r\n%.*s", request->method, request->path,
-                       SLICE_ARG(request->headers));
-        if (r == 0 && request->body)
-                r = buf_printf(&head, "Content-Length: %llu\r\n", (unsigned long long)len);
+        buf_init(&out, JOB_HEADERS_MAX + (64 << 10) + PIECE);
+        r = make_head(&out, request, &sent, cause);
         if (r == 0)
-                r = buf_append_str(&head, "\r\n");
-        if (r != 0)
-                r = cause_set(cause, -EMSGSIZE, "the request's head is too large");
-        else
-                r = send_all(c, buf_data(&head), buf_len(&head), cause);
-        buf_fini(&head);
-        piece = mem_alloc(PIECE);
-        for (uint64_t at = 0; r == 0 && at < len;) {
-                ssize_t n = spool_read(request->body, at, piece, PIECE);
+                r = send_all(c, buf_data(&out), buf_len(&out), cause);
+        while (r == 0 && request->body && sent < request->body->len) {
+                char *at;
 
-                if (n <= 0) {
-                        r = cause_set(cause, n < 0 ? (int)n : -EIO, "the body could not be read");
-                } else {
-                        r = send_all(c, piece, (size_t)n, cause);
-                        at += (uint64_t)n;
+                buf_clear(&out);
+                at = buf_reserve(&out, PIECE);
+                r = at ? read_body(request->body, sent, at, cause)
+                       : cause_set(cause, -ENOMEM, "out of memory for the request");
+                if (r > 0) {
+                        sent += (uint64_t)r;
+                        r = send_all(c, at, (size_t)r, cause);
                 }
         }
-        free(piece);
+        buf_fini(&out);
         return r;
 }
 
@@ -219,7 +263,7 @@ static ssize_t receive(struct client *c, struct cause *cause)
         ssize_t n;
 
         if (!at)
-                return cause_set(cause, -EPROTO, "the reply's head from %s is too large", c->server);
+                return cause_set(cause, -ENOMEM, "out of memory for the reply from %s", c->server);
         do
                 n = recv(c->fd, at, PIECE, 0);
         while (n < 0 && errno == EINTR);
@@ -242,8 +286,12 @@ static int receive_head(struct client *c, struct http1_response *head, struct cl
         int r = 0;
 
         while ((len = http1_head_length(buf_slice(&c->in), &scanned)) == 0) {
-                ssize_t n = buf_len(&c->in) > HEAD_MAX ? -EPROTO : receive(c, cause);
+                ssize_t n;
 
+                if (buf_len(&c->in) > HEAD_MAX)
+                        return cause_set(cause, -EPROTO, "the reply's head from %s is longer than %d bytes",
+                                         c->server, HEAD_MAX);
+                n = receive(c, cause);
                 if (n <= 0)
                         return n < 0 ? (int)n : cut_short(c, cause);
         }
@@ -264,9 +312,9 @@ static int deliver(const struct client_sink *sink, struct client_reply *reply, s
         if (sink)
                 return sink->take(sink->arg, bytes);
         r = buf_append_slice(&reply->body, bytes);
-        return r == BUF_FULL
-                       ? cause_set(cause, -EMSGSIZE, "the reply is longer than %d bytes", CLIENT_BODY_MAX)
-                       : r;
+        if (r == BUF_FULL)
+                return cause_set(cause, -EMSGSIZE, "the reply is longer than %d bytes", CLIENT_BODY_MAX);
+        return r == 0 ? 0 : cause_set(cause, r, "out of memory for the reply");
 }
 
 static int receive_length(struct client *c, uint64_t left, bool until_close, const struct client_sink *sink,
@@ -333,7 +381,6 @@ static int receive_reply(struct client *c, const struct client_request *request,
         do
                 r = receive_head(c, head, reply, cause);
         while (r == 0 && head->status < 200);
-        c->used = c->used || r == 0;
         keep = head->keep_alive;
         no_body = strcmp(request->method, "HEAD") == 0;
         if (sink && sink->wanted && !sink->wanted(sink->arg, reply))

@@ -24,8 +24,9 @@ void client_set_timeout(struct client *c, int timeout_ms);
 
 struct client_request {
         const char *method;
-        const char *path;     /* with its query, encoded */
-        struct slice headers; /* more lines ("Name: value\r\n"); Host and Content-Length are the client's */
+        const char *path;         /* with its query, encoded */
+        struct slice headers;     /* more lines ("Name: value\r\n"); Content-Length is the client's, and Host:
+                                     localhost unless one is here */
         const struct spool *body; /* NULL none */
 };
 
