@@ -32,7 +32,7 @@ char *option_duration_text(uint64_t ms, char out[OPTION_NUMBER_SIZE])
         static const char *const names[] = { "ms", "s", "m", "h", "d" };
         static const uint64_t factors[] = { 1, 1000, 60000, 3600000, 86400000 };
 
-        return shortest(ms, names, factors, 5, out);
+        return ms ? shortest(ms, names, factors, 5, out) : strcpy(out, "0");
 }
 
 static int list_text(char *const *list, struct buf *out)

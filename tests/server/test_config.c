@@ -195,7 +195,7 @@ static void refuses_what_cannot_be_meant(void **state)
                 { "--body-max", "64X", "--body-max: '64X' is not a size (0 … 1T, e.g. 256M)" },
                 { "--uri-max", "17k", "--uri-max: '17k' is out of range (256 … 16k, e.g. 16k)" },
                 { "--head-max", "1023", "--head-max: '1023' is out of range (1k … 1M, e.g. 64k)" },
-                { "--drain", "25h", "--drain: '25h' is out of range (0ms … 1d, e.g. 30s)" },
+                { "--drain", "25h", "--drain: '25h' is out of range (0 … 1d, e.g. 30s)" },
                 { "--log-level", "loud",
                   "--log-level: 'loud' is not one of the words it takes (error, warn, info, debug)" },
                 { "--wrokers", "4", "--wrokers: there is no such option; did you mean --workers?" },
