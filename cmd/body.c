@@ -220,16 +220,21 @@ static char *quoted_word(const char **at)
         return out;
 }
 
-/* The next word: quoted, or `len` bytes. */
+/* The next word: quoted, or `len` bytes without the white space around them, as curl has it. */
 static char *take_word(const char **at, size_t len)
 {
-        char *word = **at == '"' ? quoted_word(at) : NULL;
+        static const char blanks[] = " \t\r\n\v\f";
+        const char *word = *at;
+        char *quoted = *word == '"' ? quoted_word(at) : NULL;
 
-        if (word)
-                return word;
-        word = slice_dup((struct slice){ *at, len });
+        if (quoted)
+                return quoted;
         *at += len;
-        return word;
+        while (len > 0 && strchr(blanks, *word))
+                word++, len--;
+        while (len > 0 && strchr(blanks, word[len - 1]))
+                len--;
+        return slice_dup((struct slice){ word, len });
 }
 
 static void replace(char **at, char *with)
