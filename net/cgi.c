@@ -1,4 +1,5 @@
-/* The head of a CGI reply: see cgi.h. Lines end in LF or CRLF here, as scripts print them. */
+/* The head of a CGI reply: see cgi.h. Lines end in LF or CRLF here, as scripts print them. A malformed head
+ * is the script's fault: -EPROTO, and whoever runs the script answers 502 in its place. */
 #include "net/cgi.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* The chunked coding: see chunked.h. A machine of one byte a step in the framing, whole slices in the
- * content. */
+ * content. It ends in IN_END and takes nothing more; a byte that does not belong is left in the input and
+ * refused. */
 #include "net/chunked.h"
 
 #include <errno.h>

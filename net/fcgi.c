@@ -1,4 +1,6 @@
-/* FastCGI records: see fcgi.h. */
+/* FastCGI records: see fcgi.h. The good path: fcgi_begin, fcgi_params_add for every pair, fcgi_params_end,
+ * STDIN records; then fcgi_decode for as long as bytes come, until FCGI_SAW_END. Encoding fails only for want
+ * of room, with nothing added; decoding fails when the peer speaks something else, and the caller closes. */
 #include "net/fcgi.h"
 
 #include <errno.h>
@@ -86,15 +88,14 @@ int fcgi_params_add(struct fcgi_params *p, struct slice name, struct slice value
 {
         size_t pair = length_size(name.len) + length_size(value.len) + name.len + value.len;
         bool fresh = buf_len(&p->out) == 0 || open_length(p) + pair > FCGI_RECORD_MAX;
+        size_t need = pair + (fresh ? FCGI_HEADER_SIZE : 0);
         char *at;
 
         if (pair > FCGI_RECORD_MAX)
                 return FCGI_PAIR_TOO_LONG;
-        if (pair + (fresh ? FCGI_HEADER_SIZE : 0) > p->out.max - buf_len(&p->out))
+        if (need > p->out.max - buf_len(&p->out))
                 return BUF_FULL;
-        at = buf_reserve(&p->out, pair + FCGI_HEADER_SIZE < p->out.max - buf_len(&p->out)
-                                          ? pair + FCGI_HEADER_SIZE
-                                          : pair + (fresh ? FCGI_HEADER_SIZE : 0));
+        at = buf_reserve(&p->out, need);
         if (!at)
                 return -ENOMEM;
         if (fresh) {

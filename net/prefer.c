@@ -1,5 +1,5 @@
 /* The Prefer field: see prefer.h. Members are cut at commas outside quotes, their parameters at the first
- * ';'. */
+ * ';'. Nothing fails: what is not understood is passed over. */
 #include "net/prefer.h"
 
 static bool cut_outside_quotes(struct slice *rest, char sep, struct slice *piece)

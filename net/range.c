@@ -1,4 +1,4 @@
-/* The Range field: see range.h. */
+/* The Range field: see range.h. What is not understood is no fault: everything is sent. */
 #include "net/range.h"
 
 #include <string.h>

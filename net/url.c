@@ -1,4 +1,5 @@
-/* Paths, percent-encoding, queries, globs: see url.h. */
+/* Paths, percent-encoding, queries, globs: see url.h. A path is decoded first and cut into segments
+ * afterwards, so that nothing hides in a %2F or %2E; one that is refused leaves the output as it was. */
 #include "net/url.h"
 
 #include <errno.h>

@@ -70,6 +70,9 @@ static const struct {
         { SLICE("000000000000003\r\n\r\n\r\r\n0\r\n\r\n"), SLICE("\r\n\r"),
           0 }, /* 15 digits, content of CR and LF */
         { SLICE("2;a\r\nab\r\n1;b=\"c;d\"\t;e\r\n\0\r\n00;x\r\n\r\n"), SLICE("ab\0"), 0 },
+        { SLICE("1\r\na\r\n000000000000002; x = y \r\nbc\r\n000000000000000\r\n\r\n"), SLICE("abc"), 0 },
+        { SLICE("f\r\n0123456789abcde\r\nF\r\n0123456789abcde\r\n0\r\n\r\n"),
+          SLICE("0123456789abcde0123456789abcde"), 0 },
         { SLICE("0\r\nX: y\r\nZ:\t\xff\r\n\r\n\r\n"), SLICE(""), 2 },
         { SLICE("1\r\n0\r\n0\r\nContent-Length: 5\r\n\r\nhello"), SLICE("0"), 5 },
 };
