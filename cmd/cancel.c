@@ -56,9 +56,9 @@ const struct verb verb_cancel = {
         .name = "cancel",
         .line = "cancel jobs: queued ones at once, running ones are ended",
         .help = "usage: sendoff cancel ID... [--server unix:PATH]\n\n"
-                "A queued job is cancelled, a running one is ended. ID is a job id or a status URL.\n\n"
-                "Exit code 0: done or under way; 1: a job had ended already; 3: no such job, or "
-                "no\nserver.\n\n"
+                "A queued job is cancelled, a running one is ended. ID is a job id or a status\nURL.\n\n"
+                "Exit code 0: done or under way; 1: a job had ended already; 3: no such job, or\nno "
+                "server.\n\n"
                 "  sendoff cancel 000000018pjptgs4n38ajb8sxwn3\n"
                 "  sendoff list --state ready --all --json | jq -r .id | xargs sendoff cancel\n",
         .run = cancel,

@@ -103,7 +103,7 @@ const struct verb verb_config = {
         .name = "config",
         .line = "show every option: value, default, limits, where it came from",
         .help = "usage: sendoff config [--json] [serve's options...]\n\nShows what `sendoff serve` with the "
-                "same options, environment and ini file would use.\n\n"
+                "same options, environment and ini file\nwould use.\n\n"
                 "  sendoff config\n  sendoff config --config /etc/sendoff.ini --workers 8\n  "
                 "SENDOFF_BODY_MAX=1G sendoff config --json\n",
         .run = config_run,

@@ -221,8 +221,8 @@ const struct verb verb_list = {
         .line = "list jobs, newest first",
         .help = "usage: sendoff list [--state STATE,...] [--limit N | --all] [--json]\n"
                 "                    [--server unix:PATH]\n\n"
-                "Jobs, newest first: 50 of them unless --limit or --all say otherwise. --json prints\n"
-                "the whole record of each, a line each.\n"
+                "Jobs, newest first: 50 of them unless --limit or --all say otherwise. --json\n"
+                "prints the whole record of each, a line each.\n"
                 "States: scheduled, ready, running, succeeded, failed, dead, cancelled, held.\n\n"
                 "  sendoff list\n"
                 "  sendoff list --state ready,running\n"

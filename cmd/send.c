@@ -41,15 +41,16 @@ static const char help[] =
         "  -u, --user USER:PASSWORD    basic authentication\n"
         "      --wait                  wait for the end, print what the script answered;\n"
         "                              exit code 1 when it failed\n"
-        "      --timeout TIME          wait no longer than this (the job goes on): 90, 10m\n"
+        "      --timeout TIME          wait no longer than this: 90, 10m; the job\n"
+        "                              goes on\n"
         "      --json                  one receipt a line: {\"id\", \"location\", \"state\"}\n"
-        "      --server WHERE          unix:PATH or http://HOST:PORT; else SENDOFF_SERVER,\n"
-        "                              else the default socket\n\n"
+        "      --server WHERE          unix:PATH or http://HOST:PORT; else\n"
+        "                              SENDOFF_SERVER, else the default socket\n\n"
         "Exit code 0: accepted, with --wait all succeeded; 1: a job did not succeed;\n"
         "2: usage; 3: no server, or it refused.\n\n"
         "  sendoff send /report.php -d to=ada\n"
         "  sendoff send /import.php -F file=@people.csv --wait\n"
-        "  sendoff /a.php /b.php /c.php --wait         all at once, as long as the slowest\n";
+        "  sendoff /a.php /b.php /c.php --wait       all at once, as long as the slowest\n";
 
 /* ---- flags ---- */
 

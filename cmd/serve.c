@@ -12,12 +12,15 @@ static void serve_help(void)
 {
         struct buf text;
 
-        fputs("usage: sendoff serve [DIR] [options]\n\nServes the folder DIR (default: this one) as `php -S` "
-              "does, and lets its scripts run in the background.\n\n"
-              "  sendoff serve ./site\n  sendoff serve ./site --listen 0.0.0.0:80 --workers 8\n  sendoff "
-              "serve ./site --async-path '/jobs/*' --keep-finished 30d\n\n"
-              "Every option can also stand in the environment (SENDOFF_BODY_MAX=64M) and in an ini file "
-              "(body_max = 64M).\n\n",
+        fputs("usage: sendoff serve [DIR] [options]\n\n"
+              "Serves the folder DIR (default: this one) as `php -S` does, and lets its scripts\nrun in the "
+              "background.\n\n"
+              "  sendoff serve ./site\n"
+              "  sendoff serve ./site --listen 0.0.0.0:80 --workers 8\n"
+              "  sendoff serve ./site --async-path '/jobs/*' --keep-finished 30d\n\n"
+              "Every option can also stand in the environment (SENDOFF_BODY_MAX=64M) and in an\n"
+              "ini file (body_max = 64M). SIGTERM ends it in order, SIGHUP rereads the options\n"
+              "that `sendoff config` calls reread and reopens the access log.\n\n",
               stdout);
         buf_init(&text, 1 << 20);
         if (option_help(config_rows(), wrap_width(STDOUT_FILENO), &text) == 0)
