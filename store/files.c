@@ -14,6 +14,22 @@
 
 #include "base/mem.h"
 
+/* A folder that was just made survives a power cut once its parent is synced. */
+static int sync_parent(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        char *parent = slash == path
+                               ? mem_dup("/")
+                               : mem_printf("%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+        int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+        if (fd >= 0)
+                close(fd);
+        free(parent);
+        return r;
+}
+
 static int make_folders(const char *folder, struct cause *cause)
 {
         char *path = mem_dup(folder);
@@ -22,9 +38,11 @@ static int make_folders(const char *folder, struct cause *cause)
         for (char *slash = strchr(path + 1, '/'); r == 0; slash = strchr(slash + 1, '/')) {
                 if (slash)
                         *slash = '\0';
-                if (mkdir(path, 0700) < 0 && errno != EEXIST)
-                        r = cause_set(cause, -errno, "cannot make the data folder %s: %s", path,
-                                      strerror(errno));
+                r = mkdir(path, 0700) < 0 ? -errno : sync_parent(path);
+                if (r == -EEXIST)
+                        r = 0;
+                if (r < 0)
+                        r = cause_set(cause, r, "cannot make the data folder %s: %s", path, strerror(-r));
                 if (!slash)
                         break;
                 *slash = '/';
@@ -90,9 +108,28 @@ void files_close(struct files *f)
         f->dir_fd = f->lock_fd = -1;
 }
 
+/* After a failed sync the kernel counts the pages as clean, and the next sync would succeed without writing
+ * them. Written once more they are dirty again, so that whoever tries again is told the truth. */
+static void write_again(const struct spool *s)
+{
+        char bytes[16384];
+        uint64_t at = 0;
+        ssize_t n;
+
+        while ((n = pread(s->fd, bytes, sizeof(bytes), (off_t)at)) > 0) {
+                if (pwrite(s->fd, bytes, (size_t)n, (off_t)at) != n)
+                        return;
+                at += (uint64_t)n;
+        }
+}
+
 int files_sync_spool(const struct spool *s)
 {
-        return s->fd >= 0 && fdatasync(s->fd) < 0 ? -errno : 0;
+        int r = s->fd >= 0 && fdatasync(s->fd) < 0 ? -errno : 0;
+
+        if (r < 0)
+                write_again(s);
+        return r;
 }
 
 int files_sync(const struct files *f)

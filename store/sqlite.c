@@ -12,50 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* Step i brings a database of version i to version i + 1. */
-static const char *const migrations[SCHEMA_VERSION] = {
-        "CREATE TABLE jobs ("
-        " seq INTEGER PRIMARY KEY," /* the number in the id */
-        " id TEXT NOT NULL,"
-        " state INTEGER NOT NULL," /* 1 scheduled 2 ready 3 running 4 succeeded 5 failed 6 dead 7 cancelled 8
-                                      held */
-        " queue TEXT NOT NULL,"
-        " created_ms INTEGER NOT NULL, run_at_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL," /* since
-                                                                                                     1970,
-                                                                                                     UTC; 0
-                                                                                                     not yet
-                                                                                                   */
-        " crashes INTEGER NOT NULL, cancel_asked INTEGER NOT NULL,"
-        /* the last run, or the one under way; earlier ones are in runs */
-        " run INTEGER NOT NULL, run_started_ms INTEGER, run_ended_ms INTEGER, run_outcome INTEGER, "
-        "connection_status INTEGER,"
-        " status INTEGER, exit_code INTEGER, signal INTEGER, cpu_ms INTEGER, peak_rss_kb INTEGER, reason "
-        "TEXT,"
-        /* the request; a large body is the file files/{body_file} */
-        " method TEXT NOT NULL, target TEXT NOT NULL, headers TEXT NOT NULL, host TEXT NOT NULL, remote TEXT "
-        "NOT NULL, local TEXT NOT NULL,"
-        " body_len INTEGER NOT NULL, body BLOB, body_file TEXT);"
-        /* the accepting transaction writes to the growing end of at most one of these */
-        "CREATE INDEX jobs_ready ON jobs (seq, body_len) WHERE state = 2;"
-        "CREATE INDEX jobs_running ON jobs (seq, body_len) WHERE state = 3;"
-        "CREATE INDEX jobs_finished ON jobs (finished_ms, state) WHERE finished_ms > 0;"
-        "CREATE INDEX jobs_files ON jobs (body_file) WHERE body_file IS NOT NULL;"
-        "CREATE TABLE replies ("
-        " seq INTEGER PRIMARY KEY, status INTEGER NOT NULL, headers TEXT NOT NULL, cut INTEGER NOT NULL, log "
-        "TEXT,"
-        " body_len INTEGER NOT NULL, body BLOB, body_file TEXT);"
-        "CREATE INDEX replies_files ON replies (body_file) WHERE body_file IS NOT NULL;"
-        "CREATE TABLE runs ("
-        " seq INTEGER NOT NULL, run INTEGER NOT NULL, run_started_ms INTEGER, run_ended_ms INTEGER, "
-        "run_outcome INTEGER, connection_status INTEGER,"
-        " status INTEGER, exit_code INTEGER, signal INTEGER, cpu_ms INTEGER, peak_rss_kb INTEGER, reason "
-        "TEXT,"
-        " PRIMARY KEY (seq, run)) WITHOUT ROWID;"
-        "CREATE TABLE numbers (seq_max INTEGER NOT NULL);" /* at least the highest seq ever purged */
-        "INSERT INTO numbers VALUES (0);",
-};
-
-static int engine_fault(struct engine *e, const char *what, struct cause *cause)
+int engine_fault(struct engine *e, const char *what, struct cause *cause)
 {
         const char *text = e->db ? sqlite3_errmsg(e->db) : "out of memory";
         int system = e->db ? sqlite3_system_errno(e->db) : 0;
@@ -64,39 +21,28 @@ static int engine_fault(struct engine *e, const char *what, struct cause *cause)
                          system ? strerror(system) : "");
 }
 
-static int migrate(struct engine *e, struct cause *cause)
-{
-        sqlite3_stmt *s;
-        int version = -1;
-        char sql[64];
-
-        if (sqlite3_prepare_v2(e->db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
-            sqlite3_step(s) == SQLITE_ROW)
-                version = sqlite3_column_int(s, 0);
-        sqlite3_finalize(s);
-        if (version < 0)
-                return engine_fault(e, "the schema's version cannot be read", cause);
-        if (version > SCHEMA_VERSION)
-                return cause_set(
-                        cause, STORE_NEWER,
-                        "%s has schema version %d, this sendoff knows %d: it was written by a later version",
-                        e->path, version, SCHEMA_VERSION);
-        for (; version < SCHEMA_VERSION; version++) {
-                snprintf(sql, sizeof(sql), "PRAGMA user_version = %d; COMMIT", version + 1);
-                if (sqlite3_exec(e->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
-                    sqlite3_exec(e->db, migrations[version], NULL, NULL, NULL) != SQLITE_OK ||
-                    sqlite3_exec(e->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-                        return engine_fault(e, "the schema cannot be brought up to date", cause);
-        }
-        return 0;
-}
-
 static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 {
         struct engine *e = arg;
 
         e->wal_pages = pages;
         return SQLITE_OK;
+}
+
+static void engine_finalize(struct engine *e)
+{
+        for (int i = 0; i < SQL_COUNT; i++) {
+                sqlite3_finalize(e->statements[i]);
+                e->statements[i] = NULL;
+        }
+}
+
+/* What is retired stays. */
+static void engine_drop(struct engine *e)
+{
+        engine_finalize(e);
+        sqlite3_close(e->db);
+        e->db = NULL;
 }
 
 int engine_open(struct engine *e, struct cause *cause)
@@ -112,16 +58,16 @@ int engine_open(struct engine *e, struct cause *cause)
                             NULL) != SQLITE_OK ||
             sqlite3_exec(e->db, setup, NULL, NULL, NULL) != SQLITE_OK) {
                 r = engine_fault(e, "the database cannot be opened", cause);
-                engine_close(e);
+                engine_drop(e);
                 return r;
         }
-        r = migrate(e, cause);
+        r = schema_migrate(e, cause);
         for (int i = 0; i < SQL_COUNT && r == 0; i++)
                 if (sqlite3_prepare_v3(e->db, engine_sql_text[i], -1, SQLITE_PREPARE_PERSISTENT,
                                        &e->statements[i], NULL) != SQLITE_OK)
                         r = engine_fault(e, "a statement cannot be prepared", cause);
         if (r != 0) {
-                engine_close(e);
+                engine_drop(e);
                 return r;
         }
         sqlite3_wal_hook(e->db, on_wal, e);
@@ -130,15 +76,22 @@ int engine_open(struct engine *e, struct cause *cause)
 
 void engine_close(struct engine *e)
 {
-        for (int i = 0; i < SQL_COUNT; i++) {
-                sqlite3_finalize(e->statements[i]);
-                e->statements[i] = NULL;
-        }
-        sqlite3_close(e->db);
-        e->db = NULL;
+        engine_drop(e);
+        sqlite3_close(e->retired);
+        e->retired = NULL;
         free(e->doomed);
         e->doomed = NULL;
         e->doomed_count = e->doomed_cap = 0;
+}
+
+void engine_retire(struct engine *e)
+{
+        engine_finalize(e);
+        if (!e->retired) {
+                e->retired = e->db;
+                e->db = NULL;
+        }
+        engine_drop(e);
 }
 
 /* ---- one op each; SQLite codes back, the op's own condition in op->status ---- */
@@ -157,20 +110,27 @@ static int do_add(struct engine *e, struct store_op *op)
 {
         int r = sync_body(e, &op->job->request.body);
 
-        return r == SQLITE_OK ? rows_add(e, op->job) : r;
+        if (r == SQLITE_OK)
+                r = rows_add(e, op->job);
+        if (r == SQLITE_CONSTRAINT) { /* undoes the statement, not the group */
+                op->status = STORE_CONFLICT;
+                cause_set(&op->cause, 0, "there is a job of this number");
+                r = SQLITE_OK;
+        }
+        return r;
 }
 
-/* 0 with the job filled, or op->status set. */
-static int fetch(struct engine *e, struct store_op *op, struct job *job, bool want_request, bool want_reply,
-                 bool want_runs)
+/* What SQLite has no part in is the op's own affair and no fault of the group. */
+static int settle(struct store_op *op, int r)
 {
-        int r = rows_get(e, job, want_request, want_reply, want_runs);
-
         if (r == SQLITE_DONE) {
                 op->status = STORE_NOT_FOUND;
                 cause_set(&op->cause, 0, "there is no such job");
+        } else if (r < 0) {
+                op->status = r;
+                cause_set(&op->cause, 0, "the file of a body cannot be opened: %s", strerror(-r));
         }
-        return r == SQLITE_ROW || r == SQLITE_DONE ? SQLITE_OK : r;
+        return r == SQLITE_ROW || r == SQLITE_DONE || r < 0 ? SQLITE_OK : r;
 }
 
 static int conflict(struct store_op *op, enum job_state state)
@@ -180,10 +140,26 @@ static int conflict(struct store_op *op, enum job_state state)
         return SQLITE_OK;
 }
 
+/* Somebody removed the body's file: the job can never run again as it was sent, so it ends here. */
+static int start_without_body(struct engine *e, struct store_op *op)
+{
+        struct job_run how = { .outcome = RUN_FAILED, .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1 };
+
+        snprintf(how.reason, sizeof(how.reason),
+                 "the request's body is lost: its file is no longer in the data folder");
+        job_run_ended(op->job, &how, op->now_ms);
+        op->status = STORE_CONFLICT;
+        cause_set(&op->cause, 0, "%s", how.reason);
+        log_say(LOG_ERROR, "store", "a job ends because the file of its body is gone", "job=%s",
+                op->job->id.text);
+        return rows_update(e, op->job);
+}
+
 static int do_start(struct engine *e, struct store_op *op)
 {
         struct job_run before;
-        int r = fetch(e, op, op->job, true, false, false);
+        int got = rows_get(e, op->job, true, false, false);
+        int r = got == -ENOENT ? SQLITE_OK : settle(op, got);
 
         if (r != SQLITE_OK || op->status)
                 return r;
@@ -193,60 +169,48 @@ static int do_start(struct engine *e, struct store_op *op)
         job_start(op->job, op->now_ms);
         if (before.number > 0)
                 r = rows_add_run(e, op->job->id.seq, &before);
-        return r == SQLITE_OK ? rows_update(e, op->job) : r;
+        if (r == SQLITE_OK)
+                r = got == -ENOENT ? start_without_body(e, op) : rows_update(e, op->job);
+        return r;
 }
 
 static int do_update(struct engine *e, struct store_op *op)
 {
-        struct job *stored = job_new();
         bool reply = op->job->reply.status || op->job->reply.log;
-        int r;
+        enum job_state state = JOB_DRAFT;
+        struct job_run before;
+        int r = settle(op, rows_get_run(e, &op->job->id, &state, &before));
 
-        stored->id = op->job->id;
-        r = fetch(e, op, stored, false, false, false);
-        if (r == SQLITE_OK && !op->status && job_state_is_final(stored->state))
-                r = conflict(op, stored->state);
-        if (r == SQLITE_OK && !op->status && stored->run.number > 0 &&
-            stored->run.number != op->job->run.number)
-                r = rows_add_run(e, stored->id.seq, &stored->run);
-        if (r == SQLITE_OK && !op->status && reply)
-                r = rows_reply_file(e, stored->id.seq);
-        if (r == SQLITE_OK && !op->status && reply)
+        if (r != SQLITE_OK || op->status)
+                return r;
+        if (job_state_is_final(state))
+                return conflict(op, state);
+        if (before.number > 0 && before.number != op->job->run.number)
+                r = rows_add_run(e, op->job->id.seq, &before);
+        if (r == SQLITE_OK && reply)
                 r = sync_body(e, &op->job->reply.body);
-        if (r == SQLITE_OK && !op->status && reply)
+        if (r == SQLITE_OK && reply)
+                r = rows_reply_file(e, op->job->id.seq);
+        if (r == SQLITE_OK && reply)
                 r = rows_set_reply(e, op->job);
-        if (r == SQLITE_OK && !op->status)
-                r = rows_update(e, op->job);
-        job_free(stored);
-        return r;
+        return r == SQLITE_OK ? rows_update(e, op->job) : r;
 }
 
 static int do_cancel(struct engine *e, struct store_op *op)
 {
-        int r = fetch(e, op, op->job, false, false, true);
+        int r = settle(op, rows_get(e, op->job, false, false, true));
 
         if (r != SQLITE_OK || op->status)
                 return r;
-        if (job_state_is_final(op->job->state) || op->job->state == JOB_RUNNING)
-                return conflict(op, op->job->state);
-        if (job_cancel(op->job, op->now_ms) != 0)
+        if (op->job->state == JOB_RUNNING || job_cancel(op->job, op->now_ms) != 0)
                 return conflict(op, op->job->state);
         return rows_update(e, op->job);
-}
-
-/* The highest number stays known when its job is purged. */
-static int do_purge(struct engine *e, struct store_op *op)
-{
-        int r = sqlite3_exec(
-                e->db, "UPDATE numbers SET seq_max = max(seq_max, (SELECT ifnull(max(seq), 0) FROM jobs))",
-                NULL, NULL, NULL);
-
-        return r == SQLITE_OK ? rows_purge(e, op->purge.before_ms, &op->purge.removed, &op->purge.more) : r;
 }
 
 static int do_op(struct engine *e, struct store_op *op)
 {
         op->status = 0;
+        op->cause.text[0] = '\0';
         switch (op->kind) {
         case STORE_ADD:
                 return do_add(e, op);
@@ -257,22 +221,22 @@ static int do_op(struct engine *e, struct store_op *op)
         case STORE_CANCEL:
                 return do_cancel(e, op);
         case STORE_GET:
-                return fetch(e, op, op->job, op->want_request, op->want_reply, true);
+                return settle(op, rows_get(e, op->job, op->want_request, op->want_reply, true));
         case STORE_LIST:
                 return rows_list(e, &op->list);
         case STORE_READY:
                 return rows_ids(e, SQL_READY, &op->ready);
         case STORE_RUNNING:
-                return rows_ids(e, SQL_UNFINISHED, &op->ready);
+                return rows_ids(e, SQL_RUNNING, &op->ready);
         case STORE_PURGE:
-                return do_purge(e, op);
+                return rows_purge(e, op->purge.before_ms, &op->purge.removed, &op->purge.more);
         case STORE_STATS:
                 return rows_stats(e, &op->stats);
         }
         return SQLITE_MISUSE;
 }
 
-static bool op_writes(const struct store_op *op)
+bool engine_op_writes(const struct store_op *op)
 {
         return op->kind == STORE_ADD || op->kind == STORE_START || op->kind == STORE_UPDATE ||
                op->kind == STORE_CANCEL || op->kind == STORE_PURGE;
@@ -287,11 +251,24 @@ static int roll_back(struct engine *e, int code, struct cause *cause)
                 r = cause_set(cause, -EIO, "a body's file could not be synced to disk");
         if (primary == SQLITE_FULL)
                 r = cause_set(cause, STORE_NO_SPACE, "the disk is full");
+        if (primary == SQLITE_BUSY)
+                r = cause_set(cause, -EBUSY, "another program holds the lock on %s", e->path);
         if (!sqlite3_get_autocommit(e->db))
                 sqlite3_exec(e->db, "ROLLBACK", NULL, NULL, NULL);
         e->doomed_count = 0;
         e->files_dirty = false;
         return r;
+}
+
+int engine_probe(struct engine *e, struct cause *cause)
+{
+        int r = sqlite3_exec(e->db, "UPDATE numbers SET seq_max = seq_max", NULL, NULL, NULL);
+
+        if (r != SQLITE_OK)
+                return roll_back(e, r, cause);
+        sqlite3_close(e->retired);
+        e->retired = NULL;
+        return 0;
 }
 
 /* What a failed try has read is given back, so that the group can be tried again. */
@@ -312,16 +289,17 @@ static void forget_results(struct store_op *ops)
         }
 }
 
-int engine_group(struct engine *e, struct store_op *ops, struct cause *cause)
+int engine_group(struct engine *e, struct store_op *ops, bool reads_only, struct cause *cause)
 {
         bool writes = false;
         int r;
 
-        for (struct store_op *op = ops; op; op = op->next)
-                writes = writes || op_writes(op);
+        for (struct store_op *op = ops; op && !reads_only; op = op->next)
+                writes = writes || engine_op_writes(op);
         r = sqlite3_exec(e->db, writes ? "BEGIN IMMEDIATE" : "BEGIN", NULL, NULL, NULL);
         for (struct store_op *op = ops; op && r == SQLITE_OK; op = op->next)
-                r = do_op(e, op);
+                if (!reads_only || !engine_op_writes(op))
+                        r = do_op(e, op);
         if (r == SQLITE_OK && e->files_dirty && files_sync(e->files) < 0)
                 r = SQLITE_IOERR_FSYNC;
         if (r == SQLITE_OK)
@@ -378,7 +356,13 @@ int engine_sweep(struct engine *e, struct cause *cause)
         return r;
 }
 
-void engine_checkpoint(sqlite3 *db)
+bool engine_checkpoint(sqlite3 *db)
 {
-        sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        int r = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+        if (r != SQLITE_OK && (r & 0xff) != SQLITE_BUSY)
+                log_say(LOG_WARN, "store",
+                        "the database's log could not be moved into it; it grows until it can", "why=\"%s\"",
+                        sqlite3_errmsg(db));
+        return r == SQLITE_OK;
 }

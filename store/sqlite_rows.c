@@ -12,6 +12,15 @@
         "run, run_started_ms, run_ended_ms, run_outcome, connection_status, status, exit_code, signal, "     \
         "cpu_ms, peak_rss_kb, reason"
 
+#define LIST_COLUMNS                                                                                         \
+        "seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS     \
+        ", method, target, host, remote, body_len"
+
+/* The partial index is only considered when its own condition is repeated. */
+#define LIST_ENDED(state)                                                                                    \
+        " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_ended WHERE ?3 >> " #state                          \
+        " & 1 AND state = " #state " AND state IN (4, 5, 6, 7) AND seq < ?1"
+
 const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_ADD] = "INSERT INTO jobs (seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
                     "cancel_asked, " RUN_COLUMNS
@@ -21,6 +30,7 @@ const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_GET] = "SELECT id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
                     "cancel_asked, " RUN_COLUMNS ", method, target, headers, host, remote, local, body_len, "
                     "body, body_file FROM jobs WHERE seq = ?1",
+        [SQL_GET_RUN] = "SELECT id, state, " RUN_COLUMNS " FROM jobs WHERE seq = ?1",
         [SQL_GET_RUNS] = "SELECT " RUN_COLUMNS " FROM runs WHERE seq = ?1 ORDER BY run",
         [SQL_GET_REPLY] =
                 "SELECT status, headers, cut, log, body_len, body, body_file FROM replies WHERE seq = ?1",
@@ -33,16 +43,22 @@ const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_SET_REPLY] = "INSERT OR REPLACE INTO replies (seq, status, headers, cut, log, body_len, body, "
                           "body_file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         [SQL_REPLY_FILE] = "SELECT body_file FROM replies WHERE seq = ?1",
-        [SQL_LIST] = "SELECT seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
-                     "cancel_asked, " RUN_COLUMNS
-                     ", method, target, host, remote, body_len FROM jobs WHERE seq < ?1 AND (?2 = 0 OR (?2 "
-                     ">> state) & 1) ORDER BY seq DESC LIMIT ?3",
+        [SQL_LIST] = "SELECT " LIST_COLUMNS " FROM jobs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+        [SQL_LIST_STATES] =
+                "SELECT " LIST_COLUMNS " FROM jobs JOIN ("
+                " SELECT seq AS s FROM jobs INDEXED BY jobs_ready WHERE ?3 >> 2 & 1 AND state = 2 AND seq < "
+                "?1"
+                " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_running WHERE ?3 >> 3 & 1 AND state = 3 AND "
+                "seq < ?1" LIST_ENDED(4) LIST_ENDED(5) LIST_ENDED(6)
+                        LIST_ENDED(7) " ORDER BY 1 DESC LIMIT ?2) ON seq = s ORDER BY seq DESC",
         [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND seq > ?1 ORDER BY "
                       "seq LIMIT ?2",
-        [SQL_UNFINISHED] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 "
-                           "ORDER BY seq LIMIT ?2",
+        [SQL_RUNNING] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 "
+                        "ORDER BY seq LIMIT ?2",
         [SQL_PURGE_PICK] = "SELECT seq, body_file FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 "
                            "AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
+        [SQL_PURGE_NUMBER] =
+                "UPDATE numbers SET seq_max = max(seq_max, (SELECT ifnull(max(seq), 0) FROM jobs))",
         [SQL_PURGE_JOB] = "DELETE FROM jobs WHERE seq = ?1",
         [SQL_PURGE_REPLY] = "DELETE FROM replies WHERE seq = ?1",
         [SQL_PURGE_RUNS] = "DELETE FROM runs WHERE seq = ?1",
@@ -112,7 +128,7 @@ static void take_text(char **at, sqlite3_stmt *s, int column)
                                         (size_t)sqlite3_column_bytes(s, column) });
 }
 
-/* Columns at (length), at + 1 (bytes), at + 2 (file). SQLITE_IOERR when a file is not there. */
+/* Columns at (length), at + 1 (bytes), at + 2 (file). SQLITE_OK, or -errno when the file cannot be opened. */
 static int load_spool(struct engine *e, sqlite3_stmt *s, int at, struct spool *body)
 {
         const char *file = (const char *)sqlite3_column_text(s, at + 2);
@@ -120,9 +136,18 @@ static int load_spool(struct engine *e, sqlite3_stmt *s, int at, struct spool *b
 
         spool_fini(body);
         if (file)
-                return spool_open(body, e->files->dir_fd, file) < 0 ? SQLITE_IOERR : SQLITE_OK;
+                return spool_open(body, e->files->dir_fd, file);
         spool_init(body, -1, len, len);
         return spool_write(body, sqlite3_column_blob(s, at + 1), len) == 0 ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static bool id_matches(sqlite3_stmt *s, int column, const struct job_id *id)
+{
+        struct slice text = { (const char *)sqlite3_column_text(s, column),
+                              (size_t)sqlite3_column_bytes(s, column) };
+        struct job_id stored;
+
+        return job_id_parse(text, &stored) && job_id_eq(&stored, id);
 }
 
 /* The columns that GET and LIST share, from `at` (id) on. */
@@ -241,18 +266,12 @@ static int get_runs(struct engine *e, struct job *job)
 int rows_get(struct engine *e, struct job *job, bool want_request, bool want_reply, bool want_runs)
 {
         sqlite3_stmt *s = e->statements[SQL_GET];
-        struct job_id stored;
         int r;
 
         sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
         r = sqlite3_step(s);
-        if (r == SQLITE_ROW) {
-                struct slice id = { (const char *)sqlite3_column_text(s, 0),
-                                    (size_t)sqlite3_column_bytes(s, 0) };
-
-                if (!job_id_parse(id, &stored) || !job_id_eq(&stored, &job->id))
-                        r = SQLITE_DONE;
-        }
+        if (r == SQLITE_ROW && !id_matches(s, 0, &job->id))
+                r = SQLITE_DONE;
         if (r != SQLITE_ROW) {
                 sqlite3_reset(s);
                 return r;
@@ -280,9 +299,26 @@ int rows_get(struct engine *e, struct job *job, bool want_request, bool want_rep
         return r == SQLITE_OK ? SQLITE_ROW : r;
 }
 
+int rows_get_run(struct engine *e, const struct job_id *id, enum job_state *state, struct job_run *run)
+{
+        sqlite3_stmt *s = e->statements[SQL_GET_RUN];
+        int r;
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)id->seq);
+        r = sqlite3_step(s);
+        if (r == SQLITE_ROW && !id_matches(s, 0, id))
+                r = SQLITE_DONE;
+        if (r == SQLITE_ROW) {
+                *state = (enum job_state)sqlite3_column_int(s, 1);
+                load_run(s, 2, run);
+        }
+        sqlite3_reset(s);
+        return r;
+}
+
 int rows_list(struct engine *e, struct store_list *list)
 {
-        sqlite3_stmt *s = e->statements[SQL_LIST];
+        sqlite3_stmt *s = e->statements[list->states ? SQL_LIST_STATES : SQL_LIST];
         uint32_t limit = list->limit > STORE_LIST_MAX ? STORE_LIST_MAX : list->limit;
         int r;
 
@@ -290,8 +326,9 @@ int rows_list(struct engine *e, struct store_list *list)
         list->count = 0;
         list->more = false;
         sqlite3_bind_int64(s, 1, list->before_seq ? (sqlite3_int64)list->before_seq : INT64_MAX);
-        sqlite3_bind_int64(s, 2, list->states);
-        sqlite3_bind_int64(s, 3, (sqlite3_int64)limit + 1);
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)limit + 1);
+        if (list->states)
+                sqlite3_bind_int64(s, 3, list->states);
         while ((r = sqlite3_step(s)) == SQLITE_ROW) {
                 struct slice id = { (const char *)sqlite3_column_text(s, 1),
                                     (size_t)sqlite3_column_bytes(s, 1) };
@@ -386,8 +423,8 @@ int rows_stats(struct engine *e, struct store_stats *stats)
                                stats);
         if (r == SQLITE_OK)
                 r = count_into(e->db,
-                               "SELECT state, count(*), 0 FROM jobs INDEXED BY jobs_finished WHERE "
-                               "finished_ms > 0 GROUP BY state",
+                               "SELECT state, count(*), 0 FROM jobs INDEXED BY jobs_ended WHERE state IN "
+                               "(4, 5, 6, 7) GROUP BY state",
                                stats);
         return r == SQLITE_OK ? max_into(e->db, &stats->seq_max) : r;
 }
@@ -450,6 +487,8 @@ int rows_purge(struct engine *e, int64_t before_ms, uint32_t *removed, bool *mor
         }
         sqlite3_reset(s);
         r = r == SQLITE_DONE || r == SQLITE_ROW ? SQLITE_OK : r;
+        if (r == SQLITE_OK && count > 0) /* the highest number stays known when its job is purged */
+                r = rows_step(e->statements[SQL_PURGE_NUMBER]);
         for (uint32_t i = 0; i < count && r == SQLITE_OK; i++)
                 r = purge_one(e, seqs[i]);
         *removed = count;

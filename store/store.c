@@ -6,8 +6,9 @@
  * ended, at most a quarter of the last commit's time. A lone request after a quiet time is committed at once.
  *
  * Faults: a full disk fails the ops that write; those that end something are tried again without the
- * additions, since a deletion or an update may still fit. Any other fault closes the database; it is opened
- * again at most once a second, when somebody asks, because after a failed sync nothing cached can be trusted.
+ * additions, since a deletion or an update may still fit. After any other fault nothing cached can be
+ * trusted: the connection is retired, a fresh one answers reads, and writes are refused until it has
+ * committed a probe, tried once a second whether or not anybody asks.
  */
 #include "store/store.h"
 
@@ -22,10 +23,11 @@
 #include "base/mem.h"
 #include "store/sqlite.h"
 
-#define REOPEN_AFTER_MS            1000
+#define PROBE_EVERY_MS             1000
 #define CHECKPOINT_PAGES           1000
 #define CHECKPOINT_PAGES_BY_WRITER 8000
 #define GATHER_US_MAX              5000
+#define QUIET_NS                   INT64_C(10000000)
 
 struct store {
         struct store_config config;
@@ -40,7 +42,10 @@ struct store {
         bool stop, woken;
         bool checkpoint_wanted, checkpoint_done, checkpointing;
         struct store_health health;
-        int64_t reopen_at_ms; /* the store thread's own */
+        /* the store thread's own */
+        bool suspect; /* after a fault: nothing is written until a probe was committed */
+        int64_t probe_at_ms;
+        int64_t idle_ns; /* how long there was nothing to do before this group */
 };
 
 /* ---- the loop thread's side ---- */
@@ -93,38 +98,34 @@ int store_files_fd(const struct store *st)
 
 /* ---- the store thread ---- */
 
-static void health_good(struct store *st, unsigned ops, int64_t took_us)
+static bool health_set(struct store *st, bool writable, bool full, const char *why)
 {
-        bool was;
+        bool changed;
 
         pthread_mutex_lock(&st->mutex);
-        was = st->health.writable && !st->health.full;
-        st->health.writable = true;
-        st->health.full = false;
-        st->health.cause[0] = '\0';
-        st->health.commits++;
-        st->health.ops += ops;
-        st->health.last_commit_us = took_us;
-        pthread_mutex_unlock(&st->mutex);
-        if (!was)
-                log_say(LOG_INFO, "store", "the store takes jobs again", "%s", "");
-}
-
-static void health_bad(struct store *st, bool full, const char *why)
-{
-        bool was;
-
-        pthread_mutex_lock(&st->mutex);
-        was = st->health.writable && !st->health.full;
-        st->health.writable = full; /* a full disk is no fault of the database: each write may try */
+        changed = (st->health.writable && !st->health.full) != (writable && !full);
+        st->health.writable = writable;
         st->health.full = full;
         snprintf(st->health.cause, sizeof(st->health.cause), "%s", why);
         pthread_mutex_unlock(&st->mutex);
-        if (was)
+        return changed;
+}
+
+static void health_good(struct store *st)
+{
+        if (health_set(st, true, false, ""))
+                log_say(LOG_INFO, "store", "the store takes jobs again", "%s", "");
+}
+
+static void health_bad(struct store *st, bool writable, bool full, const char *why)
+{
+        char quoted[2 * CAUSE_MAX];
+
+        if (health_set(st, writable, full, why))
                 log_say(LOG_ERROR, "store",
                         full ? "the disk is full: no job is accepted until there is room"
                              : "the store failed: no job is accepted until it works again",
-                        "why=\"%s\"", why);
+                        "why=%s", log_quote(quoted, sizeof(quoted), why, strlen(why)));
 }
 
 static void fail_all(struct store_op *ops, int status, const char *why)
@@ -135,63 +136,116 @@ static void fail_all(struct store_op *ops, int status, const char *why)
         }
 }
 
-static void store_fault(struct store *st, struct store_op *ops, struct cause *cause)
+/* From now on only reads, until a probe is committed. -EBUSY says nothing against the connection. */
+static void store_suspect(struct store *st, int r, struct cause *cause)
 {
-        engine_close(&st->engine);
-        st->reopen_at_ms = clock_mono_ms() + REOPEN_AFTER_MS;
-        health_bad(st, false, cause->text);
-        fail_all(ops, -EIO, cause->text);
+        struct cause again;
+
+        st->suspect = true;
+        st->probe_at_ms = clock_mono_ms() + PROBE_EVERY_MS;
+        health_bad(st, false, r == STORE_NO_SPACE, cause->text);
+        if (r == -EBUSY || r == STORE_NO_SPACE)
+                return;
+        engine_retire(&st->engine);
+        if (engine_open(&st->engine, &again) != 0)
+                return; /* not even reads, until the next probe */
 }
 
-static bool store_reopen(struct store *st, struct cause *cause)
+/* Whether writes may go ahead. */
+static bool store_restore(struct store *st)
 {
-        if (st->engine.db)
+        struct cause cause = { "" };
+        int r = 0;
+
+        if (!st->suspect)
                 return true;
-        if (clock_mono_ms() < st->reopen_at_ms) {
-                cause_set(cause, 0, "%.400s (tried again within a second)", st->health.cause);
+        if (clock_mono_ms() < st->probe_at_ms)
                 return false;
+        if (!st->engine.db)
+                r = engine_open(&st->engine, &cause);
+        if (r == 0)
+                r = engine_probe(&st->engine, &cause);
+        if (r == 0) {
+                st->suspect = false;
+                health_good(st);
+        } else {
+                store_suspect(st, r, &cause);
         }
-        st->reopen_at_ms = clock_mono_ms() + REOPEN_AFTER_MS;
-        return engine_open(&st->engine, cause) == 0;
+        return r == 0;
+}
+
+/* Writes are refused, reads are answered if they can be. */
+static void store_reads(struct store *st, struct store_op *ops)
+{
+        struct cause cause = { "" };
+        int r;
+
+        fail_all(ops, -EIO, st->health.cause);
+        if (!st->engine.db)
+                return;
+        r = engine_group(&st->engine, ops, true, &cause);
+        if (r == 0)
+                return;
+        fail_all(ops, -EIO, cause.text);
+        store_suspect(st, r, &cause);
 }
 
 /* The disk is full: additions fail, the rest is tried by itself. */
-static void store_without_additions(struct store *st, struct store_op *ops, struct cause *cause)
+static void store_without_additions(struct store *st, struct store_op *ops)
 {
         for (struct store_op *op = ops, *next; op; op = next) {
+                struct cause cause = { "" };
                 int r = STORE_NO_SPACE;
 
                 next = op->next;
                 op->next = NULL;
-                if (op->kind != STORE_ADD && st->engine.db)
-                        r = engine_group(&st->engine, op, cause);
-                if (r == STORE_NO_SPACE)
+                if (st->suspect)
+                        store_reads(st, op);
+                else if (op->kind != STORE_ADD)
+                        r = engine_group(&st->engine, op, false, &cause);
+                if (!st->suspect && r == STORE_NO_SPACE)
                         fail_all(op, STORE_NO_SPACE, "the disk is full");
-                else if (r < 0)
-                        store_fault(st, op, cause);
+                if (!st->suspect && r < 0) {
+                        store_suspect(st, r, &cause);
+                        fail_all(op, r, cause.text);
+                }
                 op->next = next;
         }
 }
 
-static void store_group(struct store *st, struct store_op *ops, unsigned count)
+static void store_group(struct store *st, struct store_op *ops)
 {
         int64_t began = clock_mono_ns();
         struct cause cause = { "" };
+        bool writes = false;
         int r;
 
-        if (!store_reopen(st, &cause)) {
-                fail_all(ops, -EIO, cause.text);
+        for (struct store_op *op = ops; op && !writes; op = op->next)
+                writes = engine_op_writes(op);
+        if (!store_restore(st)) {
+                store_reads(st, ops);
                 return;
         }
-        r = engine_group(&st->engine, ops, &cause);
-        if (r == 0) {
-                health_good(st, count, (clock_mono_ns() - began) / 1000);
+        r = engine_group(&st->engine, ops, false, &cause);
+        if (r == 0 && writes) {
+                health_good(st);
+                pthread_mutex_lock(&st->mutex);
+                st->health.commits++;
+                st->health.last_commit_us = (clock_mono_ns() - began) / 1000;
+                pthread_mutex_unlock(&st->mutex);
         } else if (r == STORE_NO_SPACE) {
-                health_bad(st, true, cause.text);
-                store_without_additions(st, ops, &cause);
-        } else {
-                store_fault(st, ops, &cause);
+                /* no fault of the database: each write may try */
+                health_bad(st, true, true, cause.text);
+                store_without_additions(st, ops);
+        } else if (r < 0) {
+                store_suspect(st, r, &cause);
+                fail_all(ops, r, cause.text);
         }
+}
+
+static struct timespec monotonic_at(int64_t ns)
+{
+        return (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 }
 
 /* Under mutex. */
@@ -203,14 +257,11 @@ static void store_gather(struct store *st)
 
         if (want > STORE_BATCH_MAX)
                 want = STORE_BATCH_MAX;
-        if (st->last_group < 2 || st->queued >= want || st->stop)
+        if (st->last_group < 2 || st->queued >= want || st->stop || st->idle_ns > QUIET_NS)
                 return;
         if (wait_us > GATHER_US_MAX)
                 wait_us = GATHER_US_MAX;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += wait_us * 1000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
+        until = monotonic_at(clock_mono_ns() + wait_us * 1000);
         while (st->queued < want && !st->stop)
                 if (pthread_cond_timedwait(&st->work, &st->mutex, &until) == ETIMEDOUT)
                         break;
@@ -238,7 +289,7 @@ static void store_want_checkpoint(struct store *st)
 {
         bool finish;
 
-        if (!st->engine.db || st->engine.wal_pages < CHECKPOINT_PAGES)
+        if (!st->engine.db || st->suspect || st->engine.wal_pages < CHECKPOINT_PAGES)
                 return;
         pthread_mutex_lock(&st->mutex);
         finish = st->checkpoint_done && !st->checkpointing;
@@ -254,6 +305,25 @@ static void store_want_checkpoint(struct store *st)
         }
 }
 
+/* Under mutex: until there is work or the end; meanwhile a store that failed tries to recover. */
+static void store_wait(struct store *st)
+{
+        int64_t since = clock_mono_ns();
+
+        while (!st->queue && !st->stop) {
+                struct timespec until = monotonic_at((st->probe_at_ms + 1) * 1000000);
+
+                if (!st->suspect) {
+                        pthread_cond_wait(&st->work, &st->mutex);
+                } else if (pthread_cond_timedwait(&st->work, &st->mutex, &until) == ETIMEDOUT) {
+                        pthread_mutex_unlock(&st->mutex);
+                        store_restore(st);
+                        pthread_mutex_lock(&st->mutex);
+                }
+        }
+        st->idle_ns = clock_mono_ns() - since;
+}
+
 static void *store_thread(void *arg)
 {
         struct store *st = arg;
@@ -264,15 +334,14 @@ static void *store_thread(void *arg)
                 unsigned count;
                 bool wake;
 
-                while (!st->queue && !st->stop)
-                        pthread_cond_wait(&st->work, &st->mutex);
+                store_wait(st);
                 if (!st->queue)
                         break;
                 store_gather(st);
                 group = store_take(st, &count);
                 pthread_mutex_unlock(&st->mutex);
 
-                store_group(st, group, count);
+                store_group(st, group);
 
                 for (last = group; last->next; last = last->next)
                         ;
@@ -281,6 +350,7 @@ static void *store_thread(void *arg)
                 st->done_end = &last->next;
                 st->last_group = count;
                 st->left_over = st->queued;
+                st->health.ops += count;
                 wake = !st->woken;
                 st->woken = true;
                 pthread_mutex_unlock(&st->mutex);

@@ -9,11 +9,14 @@
  *
  * Durability: when an ADD, START or UPDATE is done with status 0, it has reached the disk (promise 1): files
  * synced, folder synced, then the commit, `synchronous=FULL`. When it is done with anything else, nothing of
- * it was kept. An operation that was committed but whose reply was lost is found again after restart.
+ * it was kept. (One exception that no disk allows to exclude: a commit whose sync failed, and then the server
+ * is killed before the disk works again: the next start may find it.) An operation that was committed but
+ * whose reply was lost is found again after restart.
  *
  * Failure: STORE_NO_SPACE (disk full) and negative errno-like faults (-EIO, …). After a failed sync the store
  * refuses writes at once (every write op is done with -EIO) and tries to reopen the database by itself, at
- * most once a second; store_health tells. Reads go on as long as they can. */
+ * most once a second, until it has committed something; store_health tells. Reads go on as long as they can.
+ * A program that holds the database's lock for more than a second is such a fault, too, with -EBUSY. */
 #ifndef SENDOFF_STORE_STORE_H
 #define SENDOFF_STORE_STORE_H
 
@@ -28,24 +31,25 @@ struct store;
 enum {
         STORE_NOT_FOUND = 1, /* no such job, or the id's random part differs */
         STORE_NO_SPACE = 2,  /* the disk is full: 507 */
-        STORE_CONFLICT = 3,  /* the job is not in the state the op expects (cancelled meanwhile, say); nothing
-                                was done */
-        STORE_LOCKED = 4,    /* store_open only: another server owns the folder; cause names its pid */
-        STORE_NEWER = 5,     /* store_open only: the schema is of a later version of sendoff */
+        STORE_CONFLICT = 3, /* the job is not in the state the op expects (cancelled meanwhile, say), or ADD's
+                               number is taken; nothing was done */
+        STORE_LOCKED = 4,   /* store_open only: another server owns the folder; cause names its pid */
+        STORE_NEWER = 5,    /* store_open only: the schema is of a later version of sendoff */
 };
 
 enum store_kind {
         STORE_ADD, /* job: insert it in its state (ready or running), with its request. Marks the body's spool
                       as kept once it is committed */
         STORE_START,  /* job->id: a ready job becomes running. Fills job entirely (request with body opened),
-                         state already moved by job_start(now_ms). CONFLICT when not ready */
+                         state already moved by job_start(now_ms). CONFLICT when not ready; also when the
+                         file of its body is gone, then it ends as failed */
         STORE_UPDATE, /* job: write state, times, crashes, run, and, when reply.status or reply.log is set,
                          the reply. An earlier run whose number differs is moved to the runs table. Marks the
                          reply's spool as kept. CONFLICT when the stored job is in a final state */
         STORE_CANCEL, /* job->id: a scheduled, ready or held job becomes cancelled (job_cancel with now_ms),
                          filled like GET. CONFLICT when it is running or final: then job is filled, too */
         STORE_GET,    /* job->id: fill the whole record with earlier runs. want_request / want_reply also open
-                         the bodies and load header blocks */
+                         the bodies and load header blocks; -ENOENT when the file of one is gone */
         STORE_LIST,   /* list: filled with records as GET does, without bodies and headers, newest first */
         STORE_READY,  /* ready: the ids of ready jobs with seq > after, oldest first */
         STORE_RUNNING, /* ready: the ids of jobs that stand as running: for recovery at start */
@@ -111,7 +115,7 @@ struct store_health {
         bool writable; /* false after a failed sync or write, until a reopen worked */
         bool full;     /* the last failure was a full disk */
         char cause[CAUSE_MAX];
-        uint64_t commits, ops;  /* so far */
+        uint64_t commits, ops;  /* so far: commits that wrote, ops of every kind */
         int64_t last_commit_us; /* how long the last group commit took */
 };
 

@@ -131,10 +131,13 @@ struct job *rig_job(struct rig *rig, uint64_t seq, size_t len, bool running)
         job->request.target = mem_printf("/job.php?n=%llu", (unsigned long long)seq);
         job->request.headers = mem_dup("X-One: 1\r\nX-Two: 2\r\n");
         spool_init(&job->request.body, store_files_fd(rig->store), 1000, 1 << 30);
-        if (spool_write(&job->request.body, body, len) != 0)
-                abort();
+        if (spool_write(&job->request.body, body, len) != 0) {
+                job_free(job);
+                job = NULL;
+        }
         free(body);
-        job_accept(job, running, 1000 + (int64_t)seq);
+        if (job)
+                job_accept(job, running, 1000 + (int64_t)seq);
         return job;
 }
 
@@ -152,7 +155,7 @@ bool rig_body_is_whole(const struct spool *body, uint64_t seq, size_t len)
 int rig_add(struct rig *rig, uint64_t seq, size_t len, bool running)
 {
         struct store_op op = { .kind = STORE_ADD, .job = rig_job(rig, seq, len, running) };
-        int r = rig_do(rig, &op);
+        int r = op.job ? rig_do(rig, &op) : STORE_NO_SPACE;
 
         job_free(op.job);
         return r;

@@ -19,11 +19,12 @@ int rig_do(struct rig *rig, struct store_op *op);           /* submits, waits, r
 void rig_wait(struct rig *rig, const int *done, int count); /* drains until *done reaches count */
 
 /* A draft with a body of len bytes that depend on seq, accepted as ready or running. The id's random part
- * depends on seq, too. */
+ * depends on seq, too. NULL when the body's file cannot be written. */
 struct job *rig_job(struct rig *rig, uint64_t seq, size_t len, bool running);
 struct job_id rig_id(uint64_t seq);
 bool rig_body_is_whole(const struct spool *body, uint64_t seq, size_t len);
 
+/* The status of the addition; STORE_NO_SPACE, too, when the body's file cannot be written. */
 int rig_add(struct rig *rig, uint64_t seq, size_t len, bool running);
 struct job *rig_get(struct rig *rig, uint64_t seq,
                     int *status);    /* with request and reply; NULL unless found */

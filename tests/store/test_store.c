@@ -11,22 +11,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "rig.h"
-#include "shim.h"
 
 static int setup(void **state)
 {
         struct rig *rig = mem_alloc(sizeof(*rig));
 
-        shim_install();
-        shim_heal();
         rig_make(rig);
         *state = rig;
         return 0;
@@ -34,8 +31,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        shim_heal();
-        shim_fail_fdatasync(0);
         rig_remove(*state);
         free(*state);
         return 0;
@@ -259,6 +254,73 @@ static void jobs_are_listed_newest_first_by_state_in_pages(void **state)
         free_list(&op.list);
 }
 
+static void jobs_in_final_states_are_listed_by_any_mix_of_states(void **state)
+{
+        static const enum run_outcome outcomes[] = { RUN_SUCCEEDED, RUN_FAILED };
+        struct store_op op = { .kind = STORE_LIST },
+                        cancel = { .kind = STORE_CANCEL, .now_ms = 7000, .job = job_new() };
+        struct rig *rig = *state;
+
+        for (uint64_t i = 1; i <= 12; i++) { /* succeeded, failed, ready, running, … */
+                assert_int_equal(rig_add(rig, i, 1, i % 4 != 3), 0);
+                if (i % 4 == 1 || i % 4 == 2) {
+                        struct job *job = rig_get(rig, i, &(int){ 0 });
+
+                        assert_int_equal(end_job(rig, job, outcomes[i % 4 - 1], 0), 0);
+                        job_free(job);
+                }
+        }
+        cancel.job->id = rig_id(11);
+        assert_int_equal(rig_do(rig, &cancel), 0);
+        job_free(cancel.job);
+        for (uint32_t states = 2; states < 1U << JOB_STATES; states += 2) {
+                uint64_t before = 12;
+
+                op.list = (struct store_list){ .limit = 20, .states = states, .before_seq = before };
+                assert_int_equal(rig_do(rig, &op), 0);
+                for (uint64_t seq = 11, at = 0; seq > 0; seq--) {
+                        enum job_state is = seq == 11      ? JOB_CANCELLED
+                                            : seq % 4 == 1 ? JOB_SUCCEEDED
+                                            : seq % 4 == 2 ? JOB_FAILED
+                                            : seq % 4 == 3 ? JOB_READY
+                                                           : JOB_RUNNING;
+
+                        if (!(states >> is & 1))
+                                continue;
+                        assert_true(at < op.list.count);
+                        assert_int_equal(op.list.jobs[at]->id.seq, seq);
+                        assert_int_equal(op.list.jobs[at++]->state, is);
+                        before = at;
+                }
+                assert_int_equal(op.list.count, before == 12 ? 0 : before);
+                free_list(&op.list);
+        }
+}
+
+static void jobs_are_counted_by_state(void **state)
+{
+        struct store_op op = { .kind = STORE_STATS };
+        struct rig *rig = *state;
+
+        for (uint64_t i = 1; i <= 6; i++)
+                assert_int_equal(rig_add(rig, i, 100 * i, i % 2), 0);
+        for (uint64_t i = 1; i <= 3; i += 2) {
+                struct job *job = rig_get(rig, i, &(int){ 0 });
+
+                assert_int_equal(end_job(rig, job, i == 1 ? RUN_SUCCEEDED : RUN_FAILED, 0), 0);
+                job_free(job);
+        }
+        rig_reopen(rig);
+        assert_int_equal(rig_do(rig, &op), 0);
+        assert_int_equal(op.stats.jobs[JOB_READY], 3);
+        assert_int_equal(op.stats.jobs[JOB_RUNNING], 1);
+        assert_int_equal(op.stats.jobs[JOB_SUCCEEDED], 1);
+        assert_int_equal(op.stats.jobs[JOB_FAILED], 1);
+        assert_int_equal(op.stats.jobs[JOB_DEAD], 0);
+        assert_int_equal(op.stats.unfinished_bytes, 200 + 400 + 500 + 600);
+        assert_int_equal(op.stats.seq_max, 6);
+}
+
 static void ready_and_running_ids_come_oldest_first(void **state)
 {
         struct rig *rig = *state;
@@ -385,124 +447,108 @@ static void many_operations_share_a_few_commits_and_end_in_order(void **state)
         assert_int_equal(health.ops, COUNT);
 }
 
-/* ---- faults ---- */
-
-static void settle(struct rig *rig)
+static void submit_all(struct rig *rig, struct store_op *ops, int count)
 {
-        struct store_op op = { .kind = STORE_STATS };
-        int64_t end = clock_mono_ms() + 30000;
+        int done = 0;
 
-        shim_heal();
-        while (rig_do(rig, &op) != 0)
-                assert_true(clock_mono_ms() < end); /* the reopening is tried once a second */
-}
-
-/* Three additions while the n-th operation of the disk fails: each that was acknowledged is there and whole,
- * each that was not is not there at all, now and after a restart. */
-static bool torture_once(struct rig *rig, enum shim_fault fault, int n, uint64_t seq)
-{
-        int results[3], status;
-        bool hit;
-
-        shim_fail(fault, n, 0);
-        for (int i = 0; i < 3; i++)
-                results[i] = rig_add(rig, seq + (uint64_t)i, i == 1 ? 5000 : 400, false);
-        hit = shim_hit();
-        for (int i = 0; i < 3; i++)
-                if (results[i] != 0)
-                        assert_true(fault == SHIM_FULL ? results[i] == STORE_NO_SPACE || results[i] < 0
-                                                       : results[i] < 0);
-        for (int again = 0; again < 2; again++) {
-                settle(rig);
-                for (int i = 0; i < 3; i++) {
-                        struct job *job = rig_get(rig, seq + (uint64_t)i, &status);
-
-                        if (results[i] == 0) {
-                                assert_non_null(job);
-                                assert_true(rig_body_is_whole(&job->request.body, seq + (uint64_t)i,
-                                                              i == 1 ? 5000 : 400));
-                        } else {
-                                assert_null(job);
-                        }
-                        job_free(job);
-                }
-                rig_reopen(rig);
+        for (int i = 0; i < count; i++) {
+                ops[i].done = count_one;
+                ops[i].arg = &done;
         }
-        return hit;
+        for (int i = 0; i < count; i++)
+                store_submit(rig->store, &ops[i]);
+        rig_wait(rig, &done, count);
 }
 
-static void torture(struct rig *rig, enum shim_fault fault)
+static void an_operation_that_fails_for_its_own_reasons_spoils_no_other(void **state)
 {
-        uint64_t seq = 1;
-        int n = 1;
-
-        while (torture_once(rig, fault, n, seq)) {
-                seq += 3;
-                n++;
-        }
-        assert_true(n > 5); /* the faults did strike */
-}
-
-static void every_io_error_loses_nothing_acknowledged_and_keeps_nothing_refused(void **state)
-{
-        torture(*state, SHIM_EIO);
-}
-
-static void every_full_disk_loses_nothing_acknowledged_and_keeps_nothing_refused(void **state)
-{
-        torture(*state, SHIM_FULL);
-}
-
-static void a_failed_sync_stops_acceptance_at_once_and_health_says_why(void **state)
-{
-        struct rig *rig = *state;
         struct store_health health;
+        struct rig *rig = *state;
+        struct store_op ops[5] = {
+                { .kind = STORE_ADD, .job = rig_job(rig, 1, 5000, false) },
+                { .kind = STORE_ADD, .job = rig_job(rig, 1, 5000, false) },
+                { .kind = STORE_START, .job = job_new(), .now_ms = 5000 },
+                { .kind = STORE_ADD, .job = rig_job(rig, 2, 10, false) },
+                { .kind = STORE_GET, .job = job_new() },
+        };
 
-        assert_int_equal(rig_add(rig, 1, 10, false), 0);
-        shim_fail(SHIM_EIO, 1, 1);
-        assert_true(rig_add(rig, 2, 10, false) < 0);
-        shim_heal();
-        assert_true(rig_add(rig, 3, 10, false) < 0); /* not before the database was opened afresh */
-        store_health(rig->store, &health);
-        assert_false(health.writable);
-        assert_true(health.cause[0]);
-        settle(rig);
-        assert_int_equal(rig_add(rig, 4, 10, false), 0);
+        ops[2].job->id = rig_id(7);
+        ops[4].job->id = rig_id(2);
+        submit_all(rig, ops, 5);
+        assert_int_equal(ops[0].status, 0);
+        assert_int_equal(ops[1].status, STORE_CONFLICT);
+        assert_true(ops[1].cause.text[0]);
+        assert_int_equal(ops[2].status, STORE_NOT_FOUND);
+        assert_int_equal(ops[3].status, 0);
+        assert_int_equal(ops[4].status, 0); /* a read sees what was added before it */
+        for (int i = 0; i < 5; i++)
+                job_free(ops[i].job);
+        assert_int_equal(rig_files(rig), 1);
         store_health(rig->store, &health);
         assert_true(health.writable);
-        assert_int_equal(health.cause[0], 0);
 }
 
-static void a_full_disk_says_so_and_additions_work_again_at_once_when_there_is_room(void **state)
+static void remove_files(struct rig *rig)
 {
-        struct rig *rig = *state;
+        char command[128];
+
+        snprintf(command, sizeof(command), "rm -f %s/files/*", rig->folder);
+        assert_int_equal(system(command), 0);
+}
+
+static void a_job_whose_body_was_removed_ends_as_failed_and_harms_no_other(void **state)
+{
         struct store_health health;
-
-        shim_fail(SHIM_FULL, 1, 1);
-        assert_int_equal(rig_add(rig, 1, 10, false), STORE_NO_SPACE);
-        store_health(rig->store, &health);
-        assert_true(health.full);
-        shim_heal();
-        assert_int_equal(rig_add(rig, 2, 10, false), 0);
-        store_health(rig->store, &health);
-        assert_false(health.full);
-}
-
-static void a_body_that_cannot_be_synced_is_not_accepted_and_leaves_no_file(void **state)
-{
         struct rig *rig = *state;
+        struct job *job;
         int status;
 
-        shim_fail_fdatasync(EIO);
-        assert_true(rig_add(rig, 1, 5000, false) < 0);
-        shim_fail_fdatasync(ENOSPC);
-        settle(rig);
-        assert_int_equal(rig_add(rig, 2, 5000, false), STORE_NO_SPACE);
-        shim_fail_fdatasync(0);
-        assert_int_equal(rig_add(rig, 3, 5000, false), 0);
+        assert_int_equal(rig_add(rig, 1, 5000, false), 0);
+        assert_int_equal(rig_add(rig, 2, 10, false), 0);
+        remove_files(rig);
         assert_null(rig_get(rig, 1, &status));
-        assert_null(rig_get(rig, 2, &status));
-        assert_int_equal(rig_files(rig), 1);
+        assert_int_equal(status, -ENOENT);
+        assert_int_equal(start_job(rig, 1, &job), STORE_CONFLICT);
+        assert_int_equal(job->state, JOB_FAILED);
+        assert_non_null(strstr(job->run.reason, "body is lost"));
+        job_free(job);
+        assert_int_equal(start_job(rig, 2, &job), 0);
+        job_free(job);
+        store_health(rig->store, &health);
+        assert_true(health.writable);
+}
+
+static long log_size(struct rig *rig)
+{
+        struct stat st;
+        char path[96];
+
+        snprintf(path, sizeof(path), "%s/sendoff.db-wal", rig->folder);
+        return stat(path, &st) == 0 ? (long)st.st_size : 0;
+}
+
+static void the_databases_log_does_not_grow_with_what_goes_through_it(void **state)
+{
+        enum { ROUNDS = 60, EACH = 1000 };
+        struct store_op *ops = mem_alloc(EACH * sizeof(*ops));
+        struct rig *rig = *state;
+        long largest = 0;
+
+        for (uint64_t round = 0; round < ROUNDS; round++) {
+                for (uint64_t i = 0; i < EACH; i++)
+                        ops[i] = (struct store_op){ .kind = STORE_ADD,
+                                                    .job = rig_job(rig, round * EACH + i + 1, 1000, false) };
+                submit_all(rig, ops, EACH);
+                for (int i = 0; i < EACH; i++) {
+                        assert_int_equal(ops[i].status, 0);
+                        job_free(ops[i].job);
+                }
+                if (log_size(rig) > largest)
+                        largest = log_size(rig);
+        }
+        free(ops);
+        assert_true(largest > 0);
+        assert_true(largest < 50L << 20); /* some 90 MB went through it */
 }
 
 int main(void)
@@ -517,17 +563,17 @@ int main(void)
                 TEST(a_final_state_is_never_overwritten),
                 TEST(a_queued_job_is_cancelled),
                 TEST(jobs_are_listed_newest_first_by_state_in_pages),
+                TEST(jobs_in_final_states_are_listed_by_any_mix_of_states),
+                TEST(jobs_are_counted_by_state),
                 TEST(ready_and_running_ids_come_oldest_first),
                 TEST(finished_jobs_are_purged_in_steps_with_their_files_and_numbers_stay_unique),
                 TEST(a_second_store_on_the_folder_is_refused_with_our_pid),
                 TEST(a_schema_of_a_later_version_is_refused),
                 TEST(files_that_no_job_names_are_swept_at_start),
                 TEST(many_operations_share_a_few_commits_and_end_in_order),
-                TEST(every_io_error_loses_nothing_acknowledged_and_keeps_nothing_refused),
-                TEST(every_full_disk_loses_nothing_acknowledged_and_keeps_nothing_refused),
-                TEST(a_failed_sync_stops_acceptance_at_once_and_health_says_why),
-                TEST(a_full_disk_says_so_and_additions_work_again_at_once_when_there_is_room),
-                TEST(a_body_that_cannot_be_synced_is_not_accepted_and_leaves_no_file),
+                TEST(an_operation_that_fails_for_its_own_reasons_spoils_no_other),
+                TEST(a_job_whose_body_was_removed_ends_as_failed_and_harms_no_other),
+                TEST(the_databases_log_does_not_grow_with_what_goes_through_it),
         };
 
         log_set_level(LOG_ERROR);
