@@ -1,7 +1,9 @@
-/* CGI variables: see cgi_env.h. One row a variable where that is possible; header fields become HTTP_*, each
- * name once. */
+/* CGI variables: see cgi_env.h. The good path: the fixed variables one by one, then the header fields, sorted
+ * by name so that those of one name stand together and become one HTTP_* variable. The first pair that cannot
+ * be added ends it, with a cause; nothing is kept but what went into params. */
 #include "run/cgi_env.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,25 +17,46 @@ struct env {
         int r;
 };
 
-static void put(struct env *env, const char *name, struct slice value)
+struct field {
+        struct slice name, value;
+        size_t order;
+};
+
+static void explain(const struct env *env, struct slice name, size_t len)
 {
-        if (env->r != 0)
-                return;
-        env->r = fcgi_params_add(env->params, slice_of(name), value);
         if (env->r == FCGI_PAIR_TOO_LONG)
-                cause_set(env->cause, 0, "%.100s has %zu bytes, a script's variable can have about %d", name,
-                          value.len, FCGI_RECORD_MAX);
+                cause_set(
+                        env->cause, 0,
+                        "the variable %.*s has %zu bytes; a script's variable and its name can have about %d",
+                        name.len < 100 ? (int)name.len : 100, name.ptr, len, FCGI_RECORD_MAX);
         else if (env->r == BUF_FULL)
                 cause_set(env->cause, 0, "the script's variables have more than %d bytes together",
                           FCGI_PARAMS_MAX);
+        else if (env->r < 0)
+                cause_set(env->cause, 0, "out of memory for the script's variables");
+}
+
+static void put(struct env *env, struct slice name, struct slice value)
+{
+        if (env->r != 0)
+                return;
+        env->r = fcgi_params_add(env->params, name, value);
+        explain(env, name, value.len);
 }
 
 static void put_str(struct env *env, const char *name, const char *value)
 {
-        put(env, name, slice_of(value));
+        put(env, slice_of(name), slice_of(value));
 }
 
-/* "host:port", "[v6]:port", "unix:" into host (without brackets) and port. */
+static void put_slice(struct env *env, const char *name, struct slice value)
+{
+        put(env, slice_of(name), value);
+}
+
+/* ---- addresses ---- */
+
+/* "host:port", "[v6]:port", "unix:" into host (without brackets) and port; both empty for "unix:". */
 static void split_address(const char *address, struct slice *host, struct slice *port)
 {
         const char *colon = strrchr(address, ':');
@@ -47,8 +70,7 @@ static void split_address(const char *address, struct slice *host, struct slice 
                 *host = (struct slice){ host->ptr + 1, host->len - 2 };
 }
 
-/* The host of an authority without its port; an IPv6 address keeps its brackets, as SERVER_NAME wants (RFC
- * 3875, 4.1.14). */
+/* The host of an authority without its port; an IPv6 address keeps its brackets (RFC 3875, 4.1.14). */
 static struct slice host_of(const char *authority)
 {
         const char *end = strrchr(authority, ':');
@@ -59,42 +81,48 @@ static struct slice host_of(const char *authority)
         return (struct slice){ authority, (size_t)(end - authority) };
 }
 
-static void put_addresses(struct env *env, const struct job_request *request)
+/* A unix socket has no addresses; scripts that parse them get the loopback one. */
+static void put_addresses(struct env *env, const struct job_request *request, bool https)
 {
         struct slice host, port, name = host_of(request->host);
 
         split_address(request->remote, &host, &port);
-        put(env, "REMOTE_ADDR", host.len ? host : SLICE("127.0.0.1"));
-        put(env, "REMOTE_PORT", port.len ? port : SLICE("0"));
+        put_slice(env, "REMOTE_ADDR", host.len ? host : SLICE("127.0.0.1"));
+        put_slice(env, "REMOTE_PORT", port.len ? port : SLICE("0"));
         split_address(request->local, &host, &port);
-        put(env, "SERVER_ADDR", host.len ? host : SLICE("127.0.0.1"));
-        put(env, "SERVER_PORT", port.len ? port : SLICE("80"));
-        put(env, "SERVER_NAME", name.len ? name : host.len ? host : SLICE("localhost"));
+        put_slice(env, "SERVER_ADDR", host.len ? host : SLICE("127.0.0.1"));
+        put_slice(env, "SERVER_PORT", port.len ? port : https ? SLICE("443") : SLICE("80"));
+        put_slice(env, "SERVER_NAME", name.len ? name : host.len ? host : SLICE("localhost"));
 }
+
+/* ---- the request line and the body ---- */
 
 static void put_target(struct env *env, const struct job_request *request, const struct cgi_script *script)
 {
         const char *mark = strchr(request->target, '?');
-        char *translated;
+        char *path;
 
         put_str(env, "REQUEST_URI", request->target);
         put_str(env, "QUERY_STRING", mark ? mark + 1 : "");
         put_str(env, "DOCUMENT_ROOT", script->document_root);
         put_str(env, "SCRIPT_FILENAME", script->script_filename);
         put_str(env, "SCRIPT_NAME", script->script_name);
+        path = mem_printf("%s%s", script->script_name, script->path_info);
+        put_str(env, "DOCUMENT_URI", path);
+        free(path);
         if (!script->path_info[0])
                 return;
-        translated = mem_printf("%s%s", script->document_root, script->path_info);
+        path = mem_printf("%s%s", script->document_root, script->path_info);
         put_str(env, "PATH_INFO", script->path_info);
-        put_str(env, "PATH_TRANSLATED", translated);
-        free(translated);
+        put_str(env, "PATH_TRANSLATED", path);
+        free(path);
 }
 
+/* A GET or HEAD without a body has no CONTENT_LENGTH, as under Apache; a POST of nothing has "0". */
 static void put_length(struct env *env, const struct job_request *request)
 {
         char text[24];
 
-        /* A request without a body has no CONTENT_LENGTH, as under Apache; a POST of nothing has "0". */
         if (request->body.len == 0 &&
             (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0))
                 return;
@@ -102,97 +130,113 @@ static void put_length(struct env *env, const struct job_request *request)
         put_str(env, "CONTENT_LENGTH", text);
 }
 
-/* HTTP_X_FORWARDED_FOR of "X-Forwarded-For"; false for names that make no variable of their own. */
-static bool variable_name(struct slice name, char *out, size_t size)
-{
-        if (name.len + 6 > size || slice_eq_nocase(name, SLICE("proxy")))
-                return false;
-        memcpy(out, "HTTP_", 5);
-        for (size_t i = 0; i < name.len; i++) {
-                char c = name.ptr[i];
+/* ---- header fields ---- */
 
-                if (c == '_')
-                        return false;
-                out[5 + i] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-        }
-        out[5 + name.len] = '\0';
-        return true;
+static char upper(char c)
+{
+        return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
 }
 
-/* All fields of one name as one value. Returns memory to free when they had to be joined. */
-static char *joined(struct slice fields, struct slice name, struct slice *value)
+static bool is_plain(char c)
 {
-        const char *glue = slice_eq_nocase(name, SLICE("cookie")) ? "; " : ", ";
-        struct http1_header h;
+        return (upper(c) >= 'A' && upper(c) <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+/* Fields that become a variable of their own. Not: Proxy (HTTP_PROXY would steer the script's own requests),
+ * those said elsewhere, and names with any other byte than letters, digits and '-': '_' would shadow the
+ * dashed name, and so would '.', which PHP turns into '_'. */
+static bool is_variable(const struct job_request *request, struct slice name)
+{
+        if (slice_eq_nocase(name, SLICE("proxy")) || slice_eq_nocase(name, SLICE("content-length")) ||
+            (request->host[0] && slice_eq_nocase(name, SLICE("host"))))
+                return false;
+        for (size_t i = 0; i < name.len; i++)
+                if (!is_plain(name.ptr[i]))
+                        return false;
+        return name.len > 0;
+}
+
+static void put_field(struct env *env, struct slice name, struct slice value)
+{
+        char small[128], *variable = small;
+
+        if (slice_eq_nocase(name, SLICE("content-type"))) {
+                put_slice(env, "CONTENT_TYPE", value);
+                return;
+        }
+        if (name.len + 5 > sizeof(small))
+                variable = mem_alloc(name.len + 5);
+        memcpy(variable, "HTTP_", 5);
+        for (size_t i = 0; i < name.len; i++)
+                variable[5 + i] = name.ptr[i] == '-' ? '_' : upper(name.ptr[i]);
+        put(env, (struct slice){ variable, name.len + 5 }, value);
+        if (variable != small)
+                free(variable);
+}
+
+/* Several fields of one name are one list (RFC 9110, 5.3); cookies have their own separator (RFC 6265, 5.4).
+ */
+static void put_joined(struct env *env, const struct field *fields, size_t count)
+{
+        struct slice glue = slice_eq_nocase(fields[0].name, SLICE("cookie")) ? SLICE("; ") : SLICE(", ");
         struct buf all;
-        bool first = true;
         int r = 0;
 
-        buf_init(&all, JOB_HEADERS_MAX);
-        while (http1_block_next(&fields, &h) && r == 0) {
-                if (!slice_eq_nocase(h.name, name))
-                        continue;
-                r = first ? 0 : buf_append_str(&all, glue);
+        buf_init(&all, 2 * JOB_HEADERS_MAX);
+        for (size_t i = 0; i < count && r == 0; i++) {
+                if (i > 0)
+                        r = buf_append_slice(&all, glue);
                 if (r == 0)
-                        r = buf_append_slice(&all, h.value);
-                first = false;
+                        r = buf_append_slice(&all, fields[i].value);
         }
-        value->len = buf_len(&all);
-        value->ptr = buf_take(&all);
-        return (char *)(uintptr_t)value->ptr;
+        if (r == 0)
+                put_field(env, fields[0].name, buf_slice(&all));
+        else if (env->r == 0)
+                env->r = cause_set(env->cause, r, "the %.*s fields are too large together",
+                                   fields[0].name.len < 100 ? (int)fields[0].name.len : 100,
+                                   fields[0].name.ptr);
+        buf_fini(&all);
 }
 
-static bool came_before(struct slice fields, struct slice until, struct slice name)
+static int compare_fields(const void *left, const void *right)
 {
-        struct http1_header h;
+        const struct field *a = left, *b = right;
+        size_t len = a->name.len < b->name.len ? a->name.len : b->name.len;
 
-        while (http1_block_next(&fields, &h) && h.name.ptr < until.ptr)
-                if (slice_eq_nocase(h.name, name))
-                        return true;
-        return false;
-}
-
-static bool comes_again(struct slice rest, struct slice name)
-{
-        struct http1_header h;
-
-        while (http1_block_next(&rest, &h))
-                if (slice_eq_nocase(h.name, name))
-                        return true;
-        return false;
-}
-
-static void put_header(struct env *env, struct slice name, struct slice value)
-{
-        char variable[256];
-
-        if (slice_eq_nocase(name, SLICE("content-type")))
-                put(env, "CONTENT_TYPE", value);
-        if (variable_name(name, variable, sizeof(variable)))
-                put(env, variable, value);
+        for (size_t i = 0; i < len; i++)
+                if (upper(a->name.ptr[i]) != upper(b->name.ptr[i]))
+                        return upper(a->name.ptr[i]) < upper(b->name.ptr[i]) ? -1 : 1;
+        if (a->name.len != b->name.len)
+                return a->name.len < b->name.len ? -1 : 1;
+        return a->order < b->order ? -1 : 1;
 }
 
 static void put_headers(struct env *env, const struct job_request *request)
 {
-        struct slice all = slice_of(request->headers), rest = all;
+        struct slice block = slice_of(request->headers), rest = block;
+        size_t lines = 0, count = 0, same;
         struct http1_header h;
+        struct field *fields;
 
-        if (request->host[0])
-                put_str(env, "HTTP_HOST", request->host);
-        while (http1_block_next(&rest, &h)) {
-                struct slice value = h.value;
-                char *memory = NULL;
-
-                if (comes_again(rest, h.name)) {
-                        if (came_before(all, h.name, h.name))
-                                continue;
-                        memory = joined(all, h.name, &value);
-                } else if (came_before(all, h.name, h.name)) {
-                        continue;
+        while (http1_block_next(&rest, &h))
+                lines++;
+        fields = mem_alloc((lines + 1) * sizeof(*fields));
+        for (rest = block; http1_block_next(&rest, &h);)
+                if (is_variable(request, h.name)) {
+                        fields[count] = (struct field){ h.name, h.value, count };
+                        count++;
                 }
-                put_header(env, h.name, value);
-                free(memory);
+        qsort(fields, count, sizeof(*fields), compare_fields);
+        for (size_t i = 0; i < count; i += same) {
+                for (same = 1; i + same < count; same++)
+                        if (!slice_eq_nocase(fields[i].name, fields[i + same].name))
+                                break;
+                if (same == 1)
+                        put_field(env, fields[i].name, fields[i].value);
+                else
+                        put_joined(env, fields + i, same);
         }
+        free(fields);
 }
 
 int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
@@ -208,15 +252,21 @@ int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
         put_str(&env, "REQUEST_SCHEME", context->https ? "https" : "http");
         if (context->https)
                 put_str(&env, "HTTPS", "on");
-        put_str(&env, "REDIRECT_STATUS", "200");
+        put_str(&env, "REDIRECT_STATUS", "200"); /* php-cgi refuses to run without it */
         put_target(&env, request, script);
-        put_addresses(&env, request);
+        put_addresses(&env, request, context->https);
         put_length(&env, request);
         if (context->job) {
                 snprintf(run, sizeof(run), "%u", context->run);
                 put_str(&env, "SENDOFF_JOB", context->job);
                 put_str(&env, "SENDOFF_RUN", run);
         }
+        if (request->host[0])
+                put_str(&env, "HTTP_HOST", request->host);
         put_headers(&env, request);
-        return env.r != 0 ? env.r : fcgi_params_end(params);
+        if (env.r == 0) {
+                env.r = fcgi_params_end(params);
+                explain(&env, SLICE("the end of the variables"), 0);
+        }
+        return env.r;
 }

@@ -22,11 +22,14 @@ struct cgi_context {
         int minor; /* SERVER_PROTOCOL HTTP/1.minor */
 };
 
-/* Adds every variable for request (its body's length becomes CONTENT_LENGTH, also "0"… see .c for when it is
- * left out), then ends the stream. Repeated header fields are joined with ", " (Cookie with "; "), HTTP_PROXY
- * is never set (httpoxy), Authorization becomes HTTP_AUTHORIZATION (PHP decodes it), fields with an
- * underscore in their name are dropped (they would shadow the dashed ones). HTTP_HOST keeps its port.
- * REDIRECT_STATUS=200 is set for php-cgi. 0; FCGI_PAIR_TOO_LONG, BUF_FULL: answer 431 with cause; -ENOMEM. */
+/* Adds every variable for request, then ends the stream. Its body's length becomes CONTENT_LENGTH, which only
+ * a GET or HEAD without a body lacks. Repeated header fields are joined with ", " (Cookie with "; ").
+ * Authorization becomes HTTP_AUTHORIZATION (PHP decodes it), HTTP_HOST keeps its port, REDIRECT_STATUS=200 is
+ * set for php-cgi. HTTP_PROXY is never set (httpoxy), and fields whose name has anything but letters, digits
+ * and '-' are dropped: '_' and, in PHP, '.' would shadow the dashed name.
+ *
+ * 0; FCGI_PAIR_TOO_LONG, BUF_FULL: answer 431 with cause; -ENOMEM. On anything but 0 params is to be
+ * finished. */
 int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
                   const struct cgi_script *script, const struct cgi_context *context, struct cause *cause)
         __attribute__((warn_unused_result));

@@ -1,8 +1,16 @@
-/* One request on a worker's kept connection. The good path: BEGIN, PARAMS and as much of the body as fits
- * leave in one write, the rest of the body follows as the worker takes it; the reply's head is collected, the
- * rest handed on as it comes; END_REQUEST ends the run. A run is also over when the process is reaped and the
- * connection has ended, in either order, or DRAIN_MS after the first of the two; when the caller hung up, as
- * soon as the connection is closed. `end` is called exactly once, from the loop. */
+/* One request on a worker's kept connection. The good path: BEGIN, PARAMS and the first of the body leave in
+ * one write, the rest of the body follows as the worker takes it; the reply's head is collected, the rest
+ * handed on as it comes; END_REQUEST ends the run.
+ *
+ * How it fails: the process dies or the connection ends. The run is over when the process is reaped and the
+ * connection has ended, in either order. A connection that outlives the process (a program that the script
+ * has left behind holds it) is waited for DRAIN_MS; a process that outlives its connection is killed after
+ * DRAIN_MS and reaped. run_stop kills and waits for the same. A reply of no use, and a caller that hung up,
+ * close the connection: the run ends, the worker is GONE until it answers again.
+ *
+ * `end` is called exactly once, from the loop, after the worker's own state is settled. */
+#include "run/fastcgi.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -12,36 +20,46 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "run/fastcgi.h"
-#include "run/pool.h"
 #include "run/worker.h"
 
-#define REQUEST_ID  1
-#define DRAIN_MS    1000
-#define CHUNK_BYTES 32768
+#define REQUEST_ID     1
+#define DRAIN_MS       1000
+#define CHUNK_BYTES    32768
+#define CHUNKS_AT_ONCE 8          /* of a body, before others get a turn */
+#define HELD_MAX       (64 << 10) /* one read of the connection */
 
 struct run {
         struct worker *worker;
         struct run_handlers handlers;
         void *arg;
+        uv_timer_t later; /* for what must come from the loop, and for drains */
+        unsigned refs;    /* the timer's handle, and a write under way */
+
         const struct spool *body;
         uint64_t body_at;
         struct buf out; /* records on their way */
         uv_write_t write;
-        bool writing, sent; /* sent: everything incl. the end of STDIN is handed to libuv */
+        bool writing;
+        bool sent;   /* everything, with the end of STDIN, is handed to libuv */
+        bool broken; /* a write failed: the end of the connection says the rest */
+
         struct fcgi_decoder decoder;
         struct buf head;
         size_t scanned;
-        bool head_done, discard, paused, gone, eof, over;
-        enum run_outcome outcome; /* decided early: STOPPED, PUT_BACK, FAILED */
-        int status;
-        char reason[JOB_REASON_MAX];
-        uint32_t app_status;
-        uv_timer_t later; /* ends it from the loop when nothing else would */
-        unsigned refs;    /* the timer's handle, and a write under way */
-};
+        struct buf held; /* came while paused: reply body first, then bytes of the connection */
+        size_t held_data;
 
-static void run_finish(struct run *run, bool connection_good);
+        bool head_done, paused;
+        bool discard; /* no more data */
+        bool gone;    /* the caller hung up */
+        bool dropped; /* so the connection was closed */
+        bool deaf;    /* stopped while paused: what is on the connection is not wanted */
+        bool eof, cut, over;
+        enum run_outcome outcome; /* decided before the end: STOPPED, PUT_BACK, FAILED */
+        int status;
+        uint32_t app_status;
+        char reason[JOB_REASON_MAX];
+};
 
 /* ---- the end ---- */
 
@@ -51,6 +69,7 @@ static void run_unref(struct run *run)
                 return;
         buf_fini(&run->out);
         buf_fini(&run->head);
+        buf_fini(&run->held);
         free(run);
 }
 
@@ -59,147 +78,156 @@ static void later_closed(uv_handle_t *handle)
         run_unref(handle->data);
 }
 
-static const char *signal_text(int signum)
-{
-        const char *text = strsignal(signum);
-
-        return text ? text : "unknown";
-}
-
-static void crash_reason(const struct run *run, char *out, size_t size)
+static void crash_reason(const struct run *run, struct job_run *how)
 {
         const struct worker *w = run->worker;
+        const char *program = pool_setup(w->pool)->program, *signal_name = strsignal(w->term_signal);
 
-        if (w->reaped && w->term_signal)
-                snprintf(out, size,
-                         "the worker (pid %d) was killed by signal %d (%s) before the reply was complete",
-                         w->pid, w->term_signal, signal_text(w->term_signal));
-        else if (w->reaped)
-                snprintf(out, size, "the worker (pid %d) exited with code %d before the reply was complete",
+        if (run->cut || !w->reaped) {
+                snprintf(how->reason, sizeof(how->reason),
+                         "the worker (%s, pid %d) closed the connection before the reply was complete",
+                         program, w->pid);
+        } else if (w->term_signal) {
+                how->signal = w->term_signal;
+                snprintf(how->reason, sizeof(how->reason),
+                         "the worker (%s, pid %d) was killed by signal %d (%s) before the reply was complete",
+                         program, w->pid, w->term_signal, signal_name ? signal_name : "unknown");
+        } else {
+                how->exit_code = w->exit_code;
+                snprintf(how->reason, sizeof(how->reason),
+                         "the worker (%s, pid %d) exited with code %d before the reply was complete", program,
                          w->pid, w->exit_code);
-        else
-                snprintf(out, size, "the worker (pid %d) closed the connection before the reply was complete",
-                         w->pid);
+        }
 }
 
-/* Tells the caller; the worker's state is settled before, so that the caller may start another request at
- * once. */
-static void run_report(struct run *run, const struct job_run *how)
-{
-        const struct run_handlers handlers = run->handlers;
-        void *arg = run->arg;
-
-        run->over = true;
-        uv_close((uv_handle_t *)&run->later, later_closed);
-        handlers.end(arg, how);
-}
-
+/* The worker's state is settled first, so that the caller may start another request from its `end`. */
 static void run_finish(struct run *run, bool connection_good)
 {
         struct worker *w = run->worker;
-        struct job_run how = { .exit_code = -1,
-                               .cpu_ms = -1,
-                               .peak_rss_kb = -1,
-                               .outcome = run->outcome,
-                               .status = run->status };
         struct pool *pool = w->pool;
-        bool reaped = w->reaped;
+        struct job_run how = {
+                .outcome = run->outcome,
+                .status = run->status,
+                .connection_status = run->gone || run->outcome == RUN_STOPPED,
+                .exit_code = run->app_status ? (int)run->app_status : -1,
+                .cpu_ms = -1,
+                .peak_rss_kb = -1,
+        };
 
-        if (run->gone || run->outcome == RUN_STOPPED)
-                how.connection_status = 1;
-        if (run->app_status)
-                how.exit_code = (int)run->app_status;
+        assert(!run->over);
+        memcpy(how.reason, run->reason, sizeof(how.reason));
         if (how.outcome == RUN_NONE) {
                 how.outcome = RUN_CRASHED;
-                crash_reason(run, how.reason, sizeof(how.reason));
-                if (reaped) {
-                        how.signal = w->term_signal;
-                        how.exit_code = w->term_signal ? -1 : w->exit_code;
-                }
-        } else {
-                memcpy(how.reason, run->reason, sizeof(how.reason));
+                crash_reason(run, &how);
         }
-        uv_timer_stop(&w->timer);
-        if (reaped)
+        run->over = true;
+        uv_close((uv_handle_t *)&run->later, later_closed);
+        if (w->reaped) {
                 w->run = NULL;
-        else
-                worker_run_over(w, connection_good);
-        run_report(run, &how);
-        if (reaped)
                 pool_worker_down(pool, w);
+        } else {
+                worker_run_over(w, connection_good);
+        }
+        run->handlers.end(run->arg, &how);
+        pool_announce(pool);
+}
+
+static void run_decide(struct run *run, enum run_outcome outcome, int status, const char *reason)
+{
+        run->outcome = outcome;
+        if (status)
+                run->status = status;
+        snprintf(run->reason, sizeof(run->reason), "%s", reason);
+}
+
+static void run_take(struct run *run, struct slice data, struct slice bytes);
+
+static void run_take_held(struct run *run)
+{
+        struct buf held = run->held;
+        size_t data = run->held_data;
+
+        run->held = (struct buf){ 0 };
+        buf_init(&run->held, HELD_MAX);
+        run->held_data = 0;
+        run_take(run, (struct slice){ buf_data(&held), data }, slice_from(buf_slice(&held), data));
+        if (!run->over && !run->paused && buf_len(&run->held) == 0)
+                worker_set_reading(run->worker, true);
+        buf_fini(&held);
+}
+
+static void run_schedule(struct run *run);
+
+static void run_turn(uv_timer_t *timer)
+{
+        struct run *run = timer->data;
+        struct worker *w = run->worker;
+
+        if (run->dropped) {
+                run_finish(run, false);
+        } else if (buf_len(&run->held) > 0 && !run->paused && !run->deaf) {
+                run_take_held(run);
+                run_schedule(run);
+        } else if (w->reaped) {
+                run_finish(run, false);
+        } else if (run->eof) {
+                log_say(LOG_WARN, "run", "worker closed its connection but lives on; killed",
+                        "worker=%d pid=%d", w->number, w->pid);
+                run->cut = true;
+                worker_end(w, SIGKILL); /* the run ends when it is reaped */
+        }
+}
+
+/* Sets the timer for what is to come next by itself. */
+static void run_schedule(struct run *run)
+{
+        bool reaped = run->worker->reaped;
+
+        if (run->over)
+                return;
+        uv_timer_stop(&run->later);
+        if (run->dropped || (run->deaf && reaped) || (buf_len(&run->held) > 0 && !run->paused && !run->deaf))
+                uv_timer_start(&run->later, run_turn, 0, 0);
+        else if (!run->paused && !run->deaf && (run->eof || reaped))
+                uv_timer_start(&run->later, run_turn, DRAIN_MS, 0);
 }
 
 void fastcgi_eof(struct run *run)
 {
         run->eof = true;
-        if (run->worker->reaped) {
+        if (run->worker->reaped)
                 run_finish(run, false);
-                return;
-        }
-        worker_spawn_later(run->worker, DRAIN_MS); /* calls fastcgi_drain_over */
+        else
+                run_schedule(run);
 }
 
 void fastcgi_reaped(struct run *run)
 {
-        if (run->eof || !run->worker->link) {
+        if (run->eof || run->deaf || run->dropped)
                 run_finish(run, false);
-                return;
-        }
-        if (run->paused)
-                run_resume(run);
-        worker_spawn_later(run->worker, DRAIN_MS);
-}
-
-void fastcgi_drain_over(struct run *run)
-{
-        struct worker *w = run->worker;
-
-        if (!w->reaped) {
-                log_say(LOG_WARN, "run", "worker closed its connection but lives on; killed",
-                        "worker=%d pid=%d", w->number, w->pid);
-                w->run = NULL;
-                worker_end(w, SIGKILL);
-                w->run = run;
-        }
-        run_finish(run, false);
+        else
+                run_schedule(run);
 }
 
 /* ---- the reply ---- */
 
-/* The reply cannot be used: the caller gets 502, the script goes on without a listener. */
+/* The reply cannot be used: the run ends here, the script goes on without a listener. */
 static void run_bad_reply(struct run *run, const char *why)
 {
-        run->outcome = RUN_FAILED;
-        run->status = 502;
-        snprintf(run->reason, sizeof(run->reason), "%s", why);
         run->discard = true;
+        if (run->outcome != RUN_NONE)
+                return; /* on its way to another end */
+        run_decide(run, RUN_FAILED, 502, why);
+        worker_drop_link(run->worker);
+        run_finish(run, false);
 }
 
-static void run_head(struct run *run, struct slice *bytes)
+static void run_head_complete(struct run *run, struct slice bytes)
 {
         struct cgi_head head;
         struct cause cause = { "" };
-        size_t before = buf_len(&run->head), take = bytes->len, len;
-        char why[96];
 
-        if (take > CGI_HEAD_MAX - before)
-                take = CGI_HEAD_MAX - before;
-        if (buf_append(&run->head, bytes->ptr, take) != 0) {
-                run_bad_reply(run, "out of memory for the reply's head");
-                return;
-        }
-        len = cgi_head_length(buf_slice(&run->head), &run->scanned);
-        if (len == 0) {
-                *bytes = slice_from(*bytes, take);
-                if (buf_len(&run->head) >= CGI_HEAD_MAX) {
-                        snprintf(why, sizeof(why), "the script's reply has no head within %d bytes",
-                                 CGI_HEAD_MAX);
-                        run_bad_reply(run, why);
-                }
-                return;
-        }
-        *bytes = slice_from(*bytes, len - before);
-        if (cgi_head_parse((struct slice){ buf_data(&run->head), len }, &head, &cause) < 0) {
+        if (cgi_head_parse(bytes, &head, &cause) < 0) {
                 run_bad_reply(run, cause.text);
                 return;
         }
@@ -208,66 +236,148 @@ static void run_head(struct run *run, struct slice *bytes)
         run->handlers.head(run->arg, &head);
 }
 
-static void run_stdout(struct run *run, struct slice bytes)
+/* Takes the head off *bytes; where it is whole in one record it is not copied. */
+static void run_head(struct run *run, struct slice *bytes)
 {
-        if (!run->head_done && !run->discard)
-                run_head(run, &bytes);
-        if (run->head_done && !run->discard && bytes.len > 0)
-                run->handlers.data(run->arg, bytes);
+        size_t before = buf_len(&run->head), take = bytes->len, len;
+        struct slice all = *bytes;
+        char why[96];
+
+        if (take > CGI_HEAD_MAX - before)
+                take = CGI_HEAD_MAX - before;
+        all.len = take;
+        len = before ? 0 : cgi_head_length(all, &run->scanned);
+        if (len == 0) {
+                if (buf_append(&run->head, bytes->ptr, take) != 0) {
+                        run_bad_reply(run, "out of memory for the reply's head");
+                        return;
+                }
+                all = buf_slice(&run->head);
+                len = cgi_head_length(all, &run->scanned);
+        }
+        if (len > 0) {
+                *bytes = slice_from(*bytes, len - before);
+                run_head_complete(run, (struct slice){ all.ptr, len });
+                return;
+        }
+        *bytes = slice_from(*bytes, take);
+        if (buf_len(&run->head) >= CGI_HEAD_MAX) {
+                snprintf(why, sizeof(why), "the script's reply has no end of its head within %d bytes",
+                         CGI_HEAD_MAX);
+                run_bad_reply(run, why);
+        }
+}
+
+static void run_stdout(struct run *run, struct slice *bytes)
+{
+        struct slice all = *bytes;
+
+        if (!run->discard && !run->head_done) {
+                run_head(run, bytes);
+                return;
+        }
+        *bytes = SLICE("");
+        if (!run->discard)
+                run->handlers.data(run->arg, all);
 }
 
 static void run_answered(struct run *run, const struct fcgi_event *event)
 {
+        char why[96];
+
         run->app_status = event->app_status;
         if (run->outcome != RUN_NONE)
                 return;
-        if (event->protocol_status != 0) {
-                run->outcome = RUN_FAILED;
-                run->status = 502;
-                snprintf(run->reason, sizeof(run->reason),
-                         "the worker refused the request (FastCGI protocol status %d)",
+        if (run->gone) {
+                run_decide(run, RUN_STOPPED, 0, "the caller hung up");
+        } else if (event->protocol_status != 0) {
+                snprintf(why, sizeof(why), "the worker refused the request (FastCGI protocol status %d)",
                          event->protocol_status);
+                run_decide(run, RUN_FAILED, 502, why);
         } else if (!run->head_done) {
-                run->outcome = RUN_FAILED;
-                run->status = 502;
-                snprintf(run->reason, sizeof(run->reason), "the script ended without a reply head");
+                run_decide(run, RUN_FAILED, 502,
+                           buf_len(&run->head) ? "the script ended within the head of its reply"
+                                               : "the script ended without a reply");
         } else if (job_status_succeeds(run->status)) {
-                run->outcome = RUN_SUCCEEDED;
+                run_decide(run, RUN_SUCCEEDED, 0, "");
         } else {
-                run->outcome = RUN_FAILED;
-                snprintf(run->reason, sizeof(run->reason), "the script answered %d %s", run->status,
+                snprintf(why, sizeof(why), "the script answered %d %s", run->status,
                          http1_reason(run->status));
+                run_decide(run, RUN_FAILED, 0, why);
         }
 }
 
-void fastcgi_read(struct run *run, struct slice bytes)
+static void run_saw_end(struct run *run, const struct fcgi_event *event, bool connection_good)
 {
-        struct link *link = run->worker->link;
+        struct worker *w = run->worker;
+
+        if (w->state == WORKER_ENDING && !w->reaped) { /* killed just now: first reap, then say so */
+                run->app_status = event->app_status;
+                run->eof = true;
+                worker_set_reading(w, false);
+                return;
+        }
+        run_answered(run, event);
+        run_finish(run, connection_good);
+}
+
+/* Keeps what a pause has left over. It is at most one read of the connection. */
+static void run_hold(struct run *run, struct slice data, struct slice bytes)
+{
+        if (buf_append_slice(&run->held, data) != 0 || buf_append_slice(&run->held, bytes) != 0)
+                run_bad_reply(run, "out of memory for the reply");
+        else
+                run->held_data = data.len;
+}
+
+/* data: reply body; bytes: what followed it on the connection. A handler may pause, stop or hang up the run:
+ * after each the flags say whether to go on. */
+static void run_take(struct run *run, struct slice data, struct slice bytes)
+{
         struct fcgi_event event;
         struct cause cause = { "" };
         int r = 0;
 
-        /* a handler may end the connection under us (run_hang_up): then the rest is not ours any more */
-        while (!run->over && run->worker->link == link &&
-               (r = fcgi_decode(&run->decoder, REQUEST_ID, &bytes, &event, &cause)) == 0) {
+        while (r == 0 && !run->over && !run->dropped && !run->deaf && !run->paused) {
+                if (data.len > 0) {
+                        run_stdout(run, &data);
+                        continue;
+                }
+                r = fcgi_decode(&run->decoder, REQUEST_ID, &bytes, &event, &cause);
+                if (r != 0)
+                        break;
                 if (event.what == FCGI_SAW_STDOUT) {
-                        run_stdout(run, event.data);
+                        data = event.data;
                 } else if (event.what == FCGI_SAW_STDERR) {
                         run->handlers.log(run->arg, event.data);
                 } else if (event.what == FCGI_SAW_END) {
-                        run_answered(run, &event);
-                        run_resume(run);
-                        run_finish(run, bytes.len == 0 && run->sent && !run->writing);
+                        run_saw_end(run, &event, bytes.len == 0 && run->sent && !run->writing);
                         return;
                 }
         }
-        if (r < 0) {
+        if (r < 0)
                 run_bad_reply(run, cause.text);
-                run_finish(run, false);
-        }
+        else if (!run->over && !run->dropped && !run->deaf && data.len + bytes.len > 0)
+                run_hold(run, data, bytes);
+}
+
+void fastcgi_read(struct run *run, struct slice bytes)
+{
+        run_take(run, SLICE(""), bytes);
 }
 
 /* ---- the request ---- */
+
+/* Closes the connection of a caller that hung up, once the script has its whole request. */
+static void run_close_when_gone(struct run *run)
+{
+        if (!run->gone || run->outcome != RUN_NONE || run->writing || !(run->sent || run->broken))
+                return;
+        run_decide(run, RUN_STOPPED, 0, "the caller hung up");
+        run->dropped = true;
+        worker_drop_link(run->worker);
+        run_schedule(run);
+}
 
 static void run_send_more(struct run *run);
 
@@ -276,21 +386,21 @@ static void run_written(uv_write_t *write, int status)
         struct run *run = write->data;
 
         run->writing = false;
-        if (!run->over &&
-            status == 0) { /* else the end of the connection, or of the process, says the rest */
-                buf_clear(&run->out);
+        buf_clear(&run->out);
+        if (status < 0)
+                run->broken = true;
+        if (!run->over && !run->dropped)
                 run_send_more(run);
-        }
         run_unref(run);
 }
 
-/* Appends STDIN records for the next piece of the body, and the empty one after the last. */
+/* Appends a STDIN record with the next piece of the body, and the empty one after the last. 0 or -errno. */
 static int run_add_stdin(struct run *run)
 {
         char header[FCGI_HEADER_SIZE], *at;
         uint64_t left = run->body->len - run->body_at;
         size_t want = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
-        ssize_t n = 0;
+        ssize_t n;
 
         if (want > 0) {
                 at = buf_reserve(&run->out, FCGI_HEADER_SIZE + want);
@@ -305,31 +415,15 @@ static int run_add_stdin(struct run *run)
                 return 0;
         run->sent = true;
         fcgi_header(header, FCGI_STDIN, REQUEST_ID, 0);
-        return buf_append(&run->out, header, sizeof(header));
+        return buf_append(&run->out, header, sizeof(header)) == 0 ? 0 : -ENOMEM;
 }
 
-static void run_caller_gone(uv_timer_t *timer)
-{
-        struct run *run = timer->data;
-
-        run->outcome = RUN_STOPPED;
-        snprintf(run->reason, sizeof(run->reason), "the caller hung up");
-        run_finish(run, false);
-}
-
-static void run_close_when_gone(struct run *run)
-{
-        if (run->gone && run->sent && !run->writing && run->worker->link) {
-                worker_drop_link(run->worker);
-                uv_timer_start(&run->later, run_caller_gone, 0, 0);
-        }
-}
-
-static void run_flush(struct run *run)
+/* at_once: what the socket takes now goes without a turn of the loop. */
+static void run_flush(struct run *run, bool at_once)
 {
         uv_stream_t *stream = (uv_stream_t *)&run->worker->link->pipe;
         uv_buf_t vec = uv_buf_init(buf_data(&run->out), (unsigned)buf_len(&run->out));
-        int n = uv_try_write(stream, &vec, 1);
+        int n = at_once ? uv_try_write(stream, &vec, 1) : 0;
 
         if (n > 0)
                 buf_consume(&run->out, (size_t)n);
@@ -338,32 +432,42 @@ static void run_flush(struct run *run)
         vec = uv_buf_init(buf_data(&run->out), (unsigned)buf_len(&run->out));
         run->write.data = run;
         run->writing = uv_write(&run->write, stream, &vec, 1, run_written) == 0;
+        run->broken = !run->writing;
         run->refs += run->writing;
 }
 
 static void run_send_more(struct run *run)
 {
-        while (!run->writing && !run->sent && run->worker->link) {
-                if (run_add_stdin(run) < 0) {
-                        run->outcome = RUN_FAILED;
-                        run->status = 500;
-                        snprintf(run->reason, sizeof(run->reason), "the request's body could not be read");
+        for (unsigned i = 0; !run->writing && !run->sent && !run->broken && run->outcome == RUN_NONE; i++) {
+                int r = run_add_stdin(run);
+
+                if (r < 0) {
+                        char why[96];
+
+                        snprintf(why, sizeof(why), "the request's body could not be read: %s", strerror(-r));
+                        run_decide(run, RUN_FAILED, 500, why);
+                        run->worker->blameless = true;
                         worker_end(run->worker, SIGKILL);
                         return;
                 }
-                run_flush(run);
+                run_flush(run, i < CHUNKS_AT_ONCE);
         }
         run_close_when_gone(run);
 }
 
-/* ---- what the runner offers ---- */
-
 int fastcgi_start(struct worker *w, struct fcgi_params *params, const struct spool *body,
                   const struct run_handlers *handlers, void *arg, struct run **out)
 {
-        struct run *run = mem_alloc(sizeof(*run));
-        int r;
+        struct run *run;
+        int r = worker_open(w);
 
+        if (r < 0) {
+                log_say(LOG_WARN, "run", "worker cannot be reached; killed", "worker=%d pid=%d why=\"%s\"",
+                        w->number, w->pid, strerror(-r));
+                worker_end(w, SIGKILL);
+                return FASTCGI_NO_CONNECTION;
+        }
+        run = mem_alloc(sizeof(*run));
         run->refs = 1;
         run->worker = w;
         run->handlers = *handlers;
@@ -371,6 +475,7 @@ int fastcgi_start(struct worker *w, struct fcgi_params *params, const struct spo
         run->body = body;
         fcgi_decoder_init(&run->decoder);
         buf_init(&run->head, CGI_HEAD_MAX);
+        buf_init(&run->held, HELD_MAX);
         buf_init(&run->out, FCGI_PARAMS_MAX + 2 * CHUNK_BYTES);
         r = fcgi_begin(&run->out, REQUEST_ID, true);
         if (r == 0)
@@ -389,20 +494,25 @@ int fastcgi_start(struct worker *w, struct fcgi_params *params, const struct spo
         return 0;
 }
 
+/* ---- what the runner offers ---- */
+
 void run_pause(struct run *run)
 {
-        if (run->paused || run->over || !run->worker->link)
+        if (run->paused || run->over || run->dropped || run->discard)
                 return;
         run->paused = true;
         worker_set_reading(run->worker, false);
+        run_schedule(run);
 }
 
 void run_resume(struct run *run)
 {
-        if (!run->paused || run->over)
+        if (!run->paused || run->over || run->deaf)
                 return;
         run->paused = false;
-        worker_set_reading(run->worker, true);
+        if (buf_len(&run->held) == 0 && !run->eof)
+                worker_set_reading(run->worker, true);
+        run_schedule(run);
 }
 
 void run_hang_up(struct run *run)
@@ -411,28 +521,31 @@ void run_hang_up(struct run *run)
                 return;
         run->gone = true;
         run->discard = true;
-        run_resume(run);
+        run_resume(run); /* what it still prints before the connection can be closed must not block it */
         run_close_when_gone(run);
+}
+
+static void run_kill(struct run *run, enum run_outcome outcome, const char *reason)
+{
+        if (run->over)
+                return;
+        if (run->outcome == RUN_NONE)
+                run_decide(run, outcome, 0, reason);
+        run->deaf = run->deaf || run->paused || buf_len(&run->held) > 0;
+        run->worker->blameless = true;
+        worker_end(run->worker, SIGKILL);
+        run_schedule(run);
 }
 
 void run_stop(struct run *run, const char *reason)
 {
-        if (run->over || run->outcome != RUN_NONE)
-                return;
-        run->outcome = RUN_STOPPED;
-        snprintf(run->reason, sizeof(run->reason), "%s", reason);
-        run->worker->blameless = true;
-        worker_end(run->worker, SIGKILL);
+        if (!run->dropped)
+                run_kill(run, RUN_STOPPED, reason);
 }
 
 void fastcgi_put_back(struct run *run)
 {
-        if (run->outcome == RUN_NONE) {
-                run->outcome = RUN_PUT_BACK;
-                snprintf(run->reason, sizeof(run->reason), "the server is shutting down");
-        }
-        run->worker->blameless = true;
-        worker_end(run->worker, SIGKILL);
+        run_kill(run, RUN_PUT_BACK, "the server is shutting down");
 }
 
 int run_worker(const struct run *run)

@@ -1,4 +1,4 @@
-/* What the pool needs of fastcgi.c: putting a request on an idle worker. */
+/* What the pool needs of fastcgi.c: putting a request on an idle worker, and taking it off at shutdown. */
 #ifndef SENDOFF_RUN_FASTCGI_H
 #define SENDOFF_RUN_FASTCGI_H
 
@@ -6,9 +6,12 @@
 
 struct worker;
 
+enum { FASTCGI_NO_CONNECTION = 1 }; /* the worker cannot be reached, and is being ended: try another one */
+
+/* As pool_start: 0 (params are taken over), FASTCGI_NO_CONNECTION or -ENOMEM. */
 int fastcgi_start(struct worker *w, struct fcgi_params *params, const struct spool *body,
                   const struct run_handlers *handlers, void *arg, struct run **out)
-        __attribute__((warn_unused_result)); /* 0 or -ENOMEM; as pool_start */
-void fastcgi_put_back(struct run *run);      /* shutdown: ends with RUN_PUT_BACK */
+        __attribute__((warn_unused_result));
+void fastcgi_put_back(struct run *run); /* SIGKILL; the run ends with RUN_PUT_BACK */
 
 #endif

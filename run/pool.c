@@ -19,6 +19,10 @@
 #include "run/worker.h"
 
 #define READ_BYTES 65536
+#define KILL_MS    2000 /* after pool_stop: SIGKILL to all that are left */
+#define INI_SPECIAL                                                                                          \
+        ":;\"$\\\n" /* in a path: would need quoting in PHP_INI_SCAN_DIR or in the ini file, or cannot be */
+#define INI_LOGGED "colon, semicolon, quote, dollar, backslash, newline"
 
 extern char **environ;
 
@@ -32,7 +36,7 @@ struct pool {
         void *arg;
         struct pool_stats stats;
         bool stopping;
-        unsigned up; /* timers not closed yet, while stopping */
+        unsigned timers; /* not closed yet, while stopping */
         void (*stopped)(void *arg);
         void *stopped_arg;
         uv_timer_t kill; /* while stopping: then SIGKILL for all */
@@ -73,7 +77,7 @@ void pool_stats(const struct pool *pool, struct pool_stats *out)
         out->alive = out->busy = 0;
         for (unsigned i = 0; i < pool->count; i++) {
                 out->alive += pool->workers[i].process != NULL;
-                out->busy += pool->workers[i].state == WORKER_BUSY;
+                out->busy += pool->workers[i].state == WORKER_BUSY || pool->workers[i].state == WORKER_GONE;
         }
 }
 
@@ -89,70 +93,70 @@ static void forget_idle(struct pool *pool, const struct worker *w)
         pool->idle_count = kept;
 }
 
-void pool_worker_not_idle(struct pool *pool, struct worker *w)
+void pool_worker_not_idle(struct pool *pool, const struct worker *w)
 {
         forget_idle(pool, w);
 }
 
-void pool_worker_freed(struct pool *pool, struct worker *w)
+void pool_worker_idle(struct pool *pool, struct worker *w)
 {
-        if (pool->stopping) {
-                w->blameless = true;
-                worker_end(w, SIGTERM);
-                return;
-        }
+        assert(!pool->stopping);
         pool->idle[pool->idle_count++] = w;
-        pool->freed(pool->arg);
 }
 
-static void worker_timer_closed(uv_handle_t *handle)
+void pool_announce(struct pool *pool)
 {
-        struct worker *w = handle->data;
-        struct pool *pool = w->pool;
+        if (pool->idle_count > 0)
+                pool->freed(pool->arg);
+}
 
-        if (--pool->up == 0 && pool->stopped)
+/* The last of the timers is closed: nothing of the loop points into the pool any more. */
+static void timer_closed(uv_handle_t *handle)
+{
+        struct pool *pool = handle->data;
+
+        if (--pool->timers == 0)
                 pool->stopped(pool->stopped_arg);
 }
 
 static void pool_check_down(struct pool *pool)
 {
         for (unsigned i = 0; i < pool->count; i++)
-                if (pool->workers[i].state != WORKER_DOWN || pool->workers[i].process)
+                if (pool->workers[i].state != WORKER_DOWN)
                         return;
         if (uv_is_closing((uv_handle_t *)&pool->kill))
                 return;
-        pool->up = pool->count;
-        uv_close((uv_handle_t *)&pool->kill, NULL);
-        for (unsigned i = 0; i < pool->count; i++)
-                uv_close((uv_handle_t *)&pool->workers[i].timer, worker_timer_closed);
+        pool->timers = pool->count + 1;
+        uv_close((uv_handle_t *)&pool->kill, timer_closed);
+        for (unsigned i = 0; i < pool->count; i++) {
+                pool->workers[i].timer.data = pool;
+                uv_close((uv_handle_t *)&pool->workers[i].timer, timer_closed);
+        }
 }
 
 static void remove_socket(const struct pool *pool, const struct worker *w)
 {
-        char path[256];
+        char path[WORKER_PATH_SIZE];
 
-        snprintf(path, sizeof(path), "%s/w%d.sock", pool->setup.folder, w->number);
-        unlink(path);
+        if (worker_path(pool->setup.folder, w->number, path, sizeof(path)) < sizeof(path))
+                unlink(path);
 }
 
 void pool_worker_down(struct pool *pool, struct worker *w)
 {
-        struct cause cause;
+        unsigned pause_ms = w->blameless ? 0 : worker_backoff_ms(w);
 
         forget_idle(pool, w);
         worker_drop_link(w);
-        if (w->state != WORKER_DOWN)
-                worker_move(w, WORKER_DOWN);
+        worker_move(w, WORKER_DOWN);
         uv_timer_stop(&w->timer);
         if (pool->stopping) {
                 remove_socket(pool, w);
                 pool_check_down(pool);
-        } else if (worker_backoff_ms(w) > 0 && !w->blameless) {
-                log_say(LOG_WARN, "run", "worker started again later", "worker=%d in_ms=%u", w->number,
-                        worker_backoff_ms(w));
-                worker_spawn_later(w, worker_backoff_ms(w));
+        } else if (pause_ms > 0) {
+                worker_spawn_later(w, pause_ms);
         } else {
-                (void)!worker_spawn(w, &cause);
+                worker_spawn(w);
         }
 }
 
@@ -161,18 +165,19 @@ void pool_worker_down(struct pool *pool, struct worker *w)
 int pool_start(struct pool *pool, struct fcgi_params *params, const struct spool *body,
                const struct run_handlers *handlers, void *arg, struct run **out)
 {
-        struct worker *w;
-        int r;
+        while (pool->idle_count > 0) {
+                struct worker *w = pool->idle[--pool->idle_count];
+                int r = fastcgi_start(w, params, body, handlers, arg, out);
 
-        if (pool->idle_count == 0 || pool->stopping)
-                return POOL_BUSY;
-        w = pool->idle[--pool->idle_count];
-        r = fastcgi_start(w, params, body, handlers, arg, out);
-        if (r < 0)
-                pool->idle[pool->idle_count++] = w;
-        else
-                pool->stats.requests++;
-        return r;
+                if (r == FASTCGI_NO_CONNECTION)
+                        continue;
+                if (r < 0)
+                        pool->idle[pool->idle_count++] = w;
+                else
+                        pool->stats.requests++;
+                return r;
+        }
+        return POOL_BUSY;
 }
 
 /* ---- life ---- */
@@ -184,30 +189,36 @@ static bool is_php(const char *program)
         return strncmp(slash ? slash + 1 : program, "php", 3) == 0;
 }
 
-/* php reads RUNTIME/php/sendoff.ini after its own folder of ini files: PHP_INI_SCAN_DIR with an empty first
- * part keeps the default (php.ini manual, "scan directories"). */
+static int make_folder(char *path, struct cause *cause)
+{
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                return cause_set(cause, -errno, "cannot make %s: %s", path, strerror(errno));
+        return 0;
+}
+
+/* php reads FOLDER/php/sendoff.ini after its own folder of ini files (PHP_INI_SCAN_DIR, see add_scan_dir).
+ * The file cache of opcache warms a new worker with what earlier ones have compiled. */
 static int make_php_folder(const struct pool *pool, struct cause *cause)
 {
-        char path[PATH_MAX];
-        FILE *f;
+        char *cache = mem_printf("%s/opcache", pool->setup.folder);
+        char *php = mem_printf("%s/php", pool->setup.folder);
+        char *ini = mem_printf("%s/php/sendoff.ini", pool->setup.folder);
+        int r = make_folder(cache, cause);
+        FILE *f = NULL;
 
-        snprintf(path, sizeof(path), "%s/opcache", pool->setup.folder);
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-                return cause_set(cause, -errno, "cannot make %s: %s", path, strerror(errno));
-        snprintf(path, sizeof(path), "%s/php", pool->setup.folder);
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-                return cause_set(cause, -errno, "cannot make %s: %s", path, strerror(errno));
-        snprintf(path, sizeof(path), "%s/php/sendoff.ini", pool->setup.folder);
-        f = fopen(path, "we");
-        if (!f)
-                return cause_set(cause, -errno, "cannot write %s: %s", path, strerror(errno));
-        fprintf(f,
-                "; written by sendoff at every start: compiled scripts outlive the worker that compiled "
-                "them\nopcache.file_cache=%s/opcache\n",
-                pool->setup.folder);
-        if (fclose(f) != 0)
-                return cause_set(cause, -errno, "cannot write %s: %s", path, strerror(errno));
-        return 0;
+        if (r == 0)
+                r = make_folder(php, cause);
+        if (r == 0) {
+                f = fopen(ini, "we");
+                if (f)
+                        fprintf(f, "; written by sendoff at every start\nopcache.file_cache=\"%s\"\n", cache);
+                if (!f || fclose(f) != 0)
+                        r = cause_set(cause, -errno, "cannot write %s: %s", ini, strerror(errno));
+        }
+        free(cache);
+        free(php);
+        free(ini);
+        return r;
 }
 
 static bool starts(const char *text, const char *with)
@@ -215,9 +226,19 @@ static bool starts(const char *text, const char *with)
         return strncmp(text, with, strlen(with)) == 0;
 }
 
+/* An empty first part stands for php's own folder; a variable that is set but empty means no folder at all.
+ */
+static char *scan_dir(const char *folder)
+{
+        const char *own = getenv("PHP_INI_SCAN_DIR");
+
+        if (own && !own[0])
+                return mem_printf("PHP_INI_SCAN_DIR=%s/php", folder);
+        return mem_printf("PHP_INI_SCAN_DIR=%s:%s/php", own ? own : "", folder);
+}
+
 static void make_environment(struct pool *pool, bool php)
 {
-        const char *scan = getenv("PHP_INI_SCAN_DIR");
         unsigned n = 0, at = 0;
         char **env;
 
@@ -225,12 +246,13 @@ static void make_environment(struct pool *pool, bool php)
                 n++;
         env = mem_alloc((n + 4) * sizeof(*env));
         for (unsigned i = 0; i < n; i++)
-                if (!starts(environ[i], "PHP_FCGI_") && !(php && starts(environ[i], "PHP_INI_SCAN_DIR=")))
+                if (!starts(environ[i], "PHP_FCGI_") && !starts(environ[i], WORKER_PARENT_VARIABLE "=") &&
+                    !(php && starts(environ[i], "PHP_INI_SCAN_DIR=")))
                         env[at++] = mem_dup(environ[i]);
         env[at++] = mem_printf(WORKER_PARENT_VARIABLE "=%ld", (long)getpid());
         env[at++] = mem_dup("PHP_FCGI_MAX_REQUESTS=0"); /* php-cgi's own default is to exit after 500 */
         if (php)
-                env[at] = mem_printf("PHP_INI_SCAN_DIR=%s:%s/php", scan ? scan : "", pool->setup.folder);
+                env[at] = scan_dir(pool->setup.folder);
         pool->setup.env = env;
 }
 
@@ -264,10 +286,30 @@ static bool on_path(const char *program)
         return found;
 }
 
+/* Every socket's path must fit; tried with the last and longest one. */
+static int check_folder(const char *folder, unsigned workers, struct cause *cause)
+{
+        char path[WORKER_PATH_SIZE];
+        size_t len = worker_path(folder, (int)workers, path, sizeof(path));
+
+        if (len >= sizeof(path))
+                return cause_set(
+                        cause, -ENAMETOOLONG,
+                        "the path of a worker's socket in %.200s would have %zu bytes, at most %zu fit: "
+                        "choose a shorter data folder",
+                        folder, len, sizeof(path) - 1);
+        if (access(folder, W_OK | X_OK) < 0)
+                return cause_set(cause, -errno, "the runtime folder %s cannot be written: %s", folder,
+                                 strerror(errno));
+        return 0;
+}
+
 static int pool_prepare(struct pool *pool, const struct pool_config *config, struct cause *cause)
 {
+        const char *slash = strrchr(config->argv[0], '/');
         bool php = is_php(config->argv[0]);
         char folder[PATH_MAX];
+        int r;
 
         if (!on_path(config->argv[0]))
                 return cause_set(cause, -ENOENT,
@@ -277,9 +319,18 @@ static int pool_prepare(struct pool *pool, const struct pool_config *config, str
         if (!realpath(config->runtime_folder, folder))
                 return cause_set(cause, -errno, "the runtime folder %s: %s", config->runtime_folder,
                                  strerror(errno));
+        r = check_folder(folder, config->workers, cause);
+        if (r < 0)
+                return r;
+        if (php && strpbrk(folder, INI_SPECIAL)) {
+                log_say(LOG_WARN, "run", "workers without opcache.file_cache",
+                        "why=\"the data folder has a byte of " INI_LOGGED " in its path\"");
+                php = false;
+        }
         pool->setup.folder = mem_dup(folder);
         pool->setup.self = mem_dup(config->self);
         make_words(pool, config->argv);
+        pool->setup.program = pool->setup.args[2] + (slash ? slash + 1 - config->argv[0] : 0);
         make_environment(pool, php);
         return php ? make_php_folder(pool, cause) : 0;
 }
@@ -294,9 +345,9 @@ static void free_words(char **words)
 int pool_new(struct pool **out, const struct pool_config *config, struct cause *cause)
 {
         struct pool *pool = mem_alloc(sizeof(*pool));
-        struct cause later;
         int r;
 
+        *out = NULL;
         assert(config->workers >= 1 && config->workers <= WORKERS_MAX);
         pool->setup.loop = config->loop;
         pool->setup.requests_max = config->requests_max;
@@ -316,7 +367,7 @@ int pool_new(struct pool **out, const struct pool_config *config, struct cause *
         for (unsigned i = 0; i < pool->count; i++)
                 worker_init(&pool->workers[i], pool, (int)i + 1);
         for (unsigned i = 0; i < pool->count; i++)
-                (void)!worker_spawn(&pool->workers[i], &later); /* one that fails is logged and tried again */
+                worker_spawn(&pool->workers[i]); /* one that fails is logged and tried again */
         *out = pool;
         return 0;
 }
@@ -335,15 +386,19 @@ void pool_stop(struct pool *pool, void (*done)(void *arg), void *arg)
         pool->stopped = done;
         pool->stopped_arg = arg;
         pool->idle_count = 0;
-        uv_timer_start(&pool->kill, kill_all, 2000, 1000);
+        uv_timer_start(&pool->kill, kill_all, KILL_MS, KILL_MS);
         for (unsigned i = 0; i < pool->count; i++) {
                 struct worker *w = &pool->workers[i];
 
                 w->blameless = true;
-                if (w->run)
+                if (w->state == WORKER_DOWN) {
+                        uv_timer_stop(&w->timer);
+                        remove_socket(pool, w);
+                } else if (w->run) {
                         fastcgi_put_back(w->run);
-                else
+                } else if (w->state != WORKER_ENDING) {
                         worker_end(w, SIGTERM);
+                }
         }
         pool_check_down(pool);
 }

@@ -1,7 +1,8 @@
 /* The pool of FastCGI workers that sendoff starts and owns. Each has a listening unix socket as its fd 0, one
- * kept connection, and runs one request at a time. Workers are recycled after requests_max requests,
- * restarted with backoff when they die, and dead when sendoff is, however that happens (PR_SET_PDEATHSIG).
- * See PHP.md, 1, for the facts behind. */
+ * connection that is kept from its first request on, and runs one request at a time. Workers are recycled
+ * after requests_max requests, restarted when they die (with growing pauses when that is within a second of
+ * their start, or before they have served a request), and dead when sendoff is, however that happens
+ * (PR_SET_PDEATHSIG). */
 #ifndef SENDOFF_RUN_POOL_H
 #define SENDOFF_RUN_POOL_H
 
@@ -28,14 +29,16 @@ struct pool_config {
 };
 
 struct pool_stats {
-        unsigned workers, alive, free, busy;
+        unsigned workers, alive, free;
+        unsigned busy; /* with those whose script goes on although its caller is gone */
         uint64_t started, died, requests;
 };
 
 enum { POOL_BUSY = 1 };
 
 /* Starts the workers (they become free as they come up; `freed` tells). 0 or < 0 with cause: the program
- * cannot be found, the folder cannot be written. Copies what config points to. */
+ * cannot be found, the folder cannot be written or its path is too long for a socket's. Copies what config
+ * points to. On failure *out is NULL. */
 int pool_new(struct pool **out, const struct pool_config *config, struct cause *cause)
         __attribute__((warn_unused_result));
 
@@ -50,12 +53,11 @@ int pool_start(struct pool *pool, struct fcgi_params *params, const struct spool
                const struct run_handlers *handlers, void *arg, struct run **out)
         __attribute__((warn_unused_result));
 
-/* Ends every worker: idle ones by SIGTERM, busy ones by SIGKILL after their runs were ended with RUN_PUT_BACK
- * ("the server is shutting down"), reaps them, then calls done from the loop, after which pool_free may be
- * called. No new ones are started. */
+/* Ends every worker: idle ones by SIGTERM, busy ones by SIGKILL, their runs then end with RUN_PUT_BACK ("the
+ * server is shutting down"); what is left after two seconds gets SIGKILL. All are reaped before done is
+ * called from the loop; in it or later, pool_free may be called. No new ones are started. */
 void pool_stop(struct pool *pool, void (*done)(void *arg), void *arg);
-void pool_free(
-        struct pool *pool); /* only after pool_stop's done, or on a pool_new that failed (NULL is fine) */
+void pool_free(struct pool *pool); /* only once pool_stop's done is called; NULL is fine */
 
 /* The body of the hidden verb `sendoff worker-exec WORDS…`: PR_SET_PDEATHSIG(SIGKILL), check that the parent
  * still is who started us, default signal dispositions, exec. Returns only on failure: exit code 127 with a

@@ -16,7 +16,7 @@ struct run_handlers {
         /* The reply's head, once, before any data. Slices are valid during the call. Not called when the run
          * ends without a complete head. */
         void (*head)(void *arg, const struct cgi_head *head);
-        void (*data)(void *arg, struct slice bytes); /* reply body as it comes; never after run_discard */
+        void (*data)(void *arg, struct slice bytes); /* reply body as it comes; never while paused */
         void (*log)(void *arg, struct slice bytes);  /* stderr; may be cut into pieces anywhere */
         /* How it ended: outcome (succeeded and failed both mean "answered completely": the caller judges the
          * status; RUN_CRASHED, RUN_STOPPED), status, exit_code, signal, reason, connection_status. number,
@@ -25,17 +25,17 @@ struct run_handlers {
 };
 
 /* Back-pressure: between pause and resume no data is delivered and the runner stops reading, so that the
- * script blocks. */
+ * script blocks. `end` does not come either, unless the run is stopped or put back. */
 void run_pause(struct run *run);
 void run_resume(struct run *run);
 
 /* The caller has hung up (policy `php`): the script's connection is closed once the request is fully written,
  * so that PHP notices as it always did: at its next output. The rest of the output is not delivered. `end`
- * comes at once, with connection_status 1 and outcome RUN_STOPPED; the worker stays busy until it answers
- * again. */
+ * comes once it is closed, with connection_status 1 and outcome RUN_STOPPED; the worker stays busy until it
+ * answers again. */
 void run_hang_up(struct run *run);
 
-/* End it now: SIGKILL to the worker. `end` follows with RUN_STOPPED and `reason`. */
+/* End it now: SIGKILL to the worker. `end` follows with RUN_STOPPED and `reason` when it has been reaped. */
 void run_stop(struct run *run, const char *reason);
 
 /* For the access log and lists: the worker's number (from 1) and pid. */

@@ -1,6 +1,7 @@
 /* A worker's process and connection: see worker.h for the states. The good path: worker_spawn makes a
- * listener, starts the program with it as fd 0, probes until it answers, keeps one connection. Whatever ends
- * it, on_exit reaps it and the pool decides when the next one starts. Its stderr is logged line by line. */
+ * listener and starts the program with it as fd 0; a probe that is answered makes it idle; the first request
+ * makes the connection, which is kept. Whatever ends the process, on_exit_of reaps it, and the pool decides
+ * when the next one starts. Its stderr is logged line by line. */
 #include "run/worker.h"
 
 #include <assert.h>
@@ -19,15 +20,19 @@
 
 #define BACKOFF_FIRST_MS 100
 #define QUICK_DEATH_MS   1000
+#define TERM_MS          2000  /* from SIGTERM to SIGKILL */
+#define SLOW_START_MS    30000 /* without an answer: a warning, again and again */
+#define LAST_WORDS_MAX   64    /* reads of its stderr after it has been reaped */
 #define BACKLOG          64
 
 #define TO(state) (1U << (state))
 
 static const unsigned legal[WORKER_STATES] = {
         [WORKER_DOWN] = TO(WORKER_STARTING),
-        [WORKER_STARTING] = TO(WORKER_STARTING) | TO(WORKER_IDLE) | TO(WORKER_ENDING) | TO(WORKER_DOWN),
-        [WORKER_IDLE] = TO(WORKER_BUSY) | TO(WORKER_STARTING) | TO(WORKER_ENDING) | TO(WORKER_DOWN),
-        [WORKER_BUSY] = TO(WORKER_IDLE) | TO(WORKER_STARTING) | TO(WORKER_ENDING) | TO(WORKER_DOWN),
+        [WORKER_STARTING] = TO(WORKER_IDLE) | TO(WORKER_ENDING) | TO(WORKER_DOWN),
+        [WORKER_IDLE] = TO(WORKER_BUSY) | TO(WORKER_GONE) | TO(WORKER_ENDING) | TO(WORKER_DOWN),
+        [WORKER_BUSY] = TO(WORKER_IDLE) | TO(WORKER_GONE) | TO(WORKER_ENDING) | TO(WORKER_DOWN),
+        [WORKER_GONE] = TO(WORKER_IDLE) | TO(WORKER_ENDING) | TO(WORKER_DOWN),
         [WORKER_ENDING] = TO(WORKER_ENDING) | TO(WORKER_DOWN),
 };
 
@@ -35,6 +40,24 @@ void worker_move(struct worker *w, enum worker_state to)
 {
         assert(legal[w->state] & TO(to));
         w->state = to;
+}
+
+size_t worker_path(const char *folder, int number, char *out, size_t size)
+{
+        int len = snprintf(out, size, "%s/w%d.sock", folder, number);
+
+        return len < 0 ? SIZE_MAX : (size_t)len;
+}
+
+/* 0, or -ENAMETOOLONG. */
+static int worker_address(const struct worker *w, struct sockaddr_un *out)
+{
+        memset(out, 0, sizeof(*out));
+        out->sun_family = AF_UNIX;
+        return worker_path(pool_setup(w->pool)->folder, w->number, out->sun_path, sizeof(out->sun_path)) <
+                               sizeof(out->sun_path)
+                       ? 0
+                       : -ENAMETOOLONG;
 }
 
 /* ---- the connection ---- */
@@ -55,17 +78,25 @@ void worker_drop_link(struct worker *w)
         uv_close((uv_handle_t *)&link->pipe, link_closed);
 }
 
-static void worker_path(const struct worker *w, char *out, size_t size)
-{
-        snprintf(out, size, "%s/w%d.sock", pool_setup(w->pool)->folder, w->number);
-}
+static void worker_probe(struct worker *w);
 
-static void worker_connect(struct worker *w, bool probe);
-
-static void worker_is_idle(struct worker *w)
+/* It has come to accept a connection, so nothing runs on it. Recycling waits for this too: a script that goes
+ * on without its caller is let finish. */
+static void worker_is_free(struct worker *w)
 {
+        uint64_t max = pool_setup(w->pool)->requests_max;
+
+        if (w->state == WORKER_STARTING)
+                uv_timer_stop(&w->timer);
+        if (max && w->served >= max) {
+                log_say(LOG_DEBUG, "run", "worker recycled", "worker=%d pid=%d requests=%llu", w->number,
+                        w->pid, (unsigned long long)w->served);
+                w->blameless = true;
+                worker_end(w, SIGTERM);
+                return;
+        }
         worker_move(w, WORKER_IDLE);
-        pool_worker_freed(w->pool, w);
+        pool_worker_idle(w->pool, w);
 }
 
 static void link_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
@@ -85,9 +116,10 @@ static void link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         if (!w || n == 0)
                 return;
         if (link->probe) {
-                /* an answer, or the end of the connection after it: either way it has come to accept us */
+                /* an answer, or the end of the connection: either way it came to accept us */
                 worker_drop_link(w);
-                worker_connect(w, false);
+                worker_is_free(w);
+                pool_announce(w->pool);
         } else if (w->run && n > 0) {
                 fastcgi_read(w->run, (struct slice){ buf->base, (size_t)n });
         } else if (w->run) {
@@ -95,9 +127,11 @@ static void link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
                 fastcgi_eof(w->run);
         } else {
                 worker_drop_link(w);
-                pool_worker_not_idle(w->pool, w);
-                if (w->state == WORKER_IDLE && !w->reaped)
+                if (w->state == WORKER_IDLE) { /* it hung up between two requests: is it still there? */
+                        pool_worker_not_idle(w->pool, w);
+                        worker_move(w, WORKER_GONE);
                         worker_probe(w);
+                }
         }
 }
 
@@ -109,84 +143,92 @@ void worker_set_reading(struct worker *w, bool on)
                 uv_read_stop((uv_stream_t *)&w->link->pipe);
 }
 
-/* Asks GET_VALUES and shuts our side: php-cgi answers and closes; libfcgi reads the question, says nothing,
- * and closes at the end of input. Both show that somebody came to accept. */
-static bool link_ask(struct link *link)
+/* A connection that is ready at once: a unix socket's connect does not wait for the accept. 0 or -errno. */
+static int worker_connect(struct worker *w, bool probe)
 {
-        struct buf question;
-        bool asked = false;
-        uv_buf_t vec;
+        struct sockaddr_un address;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+        struct link *link;
 
-        buf_init(&question, 256);
-        if (fcgi_get_values(&question) == 0) {
-                vec = uv_buf_init(buf_data(&question), (unsigned)buf_len(&question));
-                asked = uv_try_write((uv_stream_t *)&link->pipe, &vec, 1) == (int)vec.len &&
-                        uv_shutdown(&link->shutdown, (uv_stream_t *)&link->pipe, NULL) == 0;
+        if (fd < 0)
+                return -errno;
+        r = worker_address(w, &address);
+        if (r == 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+                r = -errno;
+        if (r < 0) {
+                close(fd);
+                return r;
         }
-        buf_fini(&question);
-        return asked;
-}
-
-static void link_connected(uv_connect_t *connect, int status)
-{
-        struct link *link = connect->data;
-        struct worker *w = link->worker;
-
-        if (!w)
-                return;
-        if (status < 0) {
-                worker_drop_link(w);
-                if (w->state == WORKER_STARTING && !w->reaped)
-                        worker_end(w, SIGKILL); /* it lives, but its listener does not */
-                return;
-        }
-        link->connected = true;
-        uv_read_start((uv_stream_t *)&link->pipe, link_alloc, link_read);
-        if (!link->probe)
-                worker_is_idle(w);
-        else if (!link_ask(link))
-                worker_end(w, SIGKILL);
-}
-
-static void worker_connect(struct worker *w, bool probe)
-{
-        struct link *link = mem_alloc(sizeof(*link));
-        char path[256];
-
-        worker_path(w, path, sizeof(path));
+        link = mem_alloc(sizeof(*link));
         uv_pipe_init(pool_setup(w->pool)->loop, &link->pipe, 0);
         link->pipe.data = link;
-        link->connect.data = link;
         link->worker = w;
         link->probe = probe;
         w->link = link;
-        uv_pipe_connect(&link->connect, &link->pipe, path, link_connected);
+        r = uv_pipe_open(&link->pipe, fd);
+        if (r == 0)
+                r = uv_read_start((uv_stream_t *)&link->pipe, link_alloc, link_read);
+        else
+                close(fd);
+        if (r < 0)
+                worker_drop_link(w);
+        return r;
 }
 
-void worker_probe(struct worker *w)
+int worker_open(struct worker *w)
 {
-        worker_move(w, WORKER_STARTING);
-        worker_connect(w, true);
+        return w->link ? 0 : worker_connect(w, false);
+}
+
+/* Asks GET_VALUES and shuts our side: php-cgi answers and closes; libfcgi reads the question, says nothing,
+ * and closes at the end of input. Both show that somebody came to accept. */
+static int link_ask(struct link *link)
+{
+        uv_stream_t *stream = (uv_stream_t *)&link->pipe;
+        struct buf question;
+        uv_buf_t vec;
+        int r;
+
+        buf_init(&question, 256);
+        r = fcgi_get_values(&question);
+        if (r == 0) {
+                vec = uv_buf_init(buf_data(&question), (unsigned)buf_len(&question));
+                r = uv_try_write(stream, &vec, 1);
+                if (r >= 0)
+                        r = r == (int)vec.len ? uv_shutdown(&link->shutdown, stream, NULL) : -EIO;
+        }
+        buf_fini(&question);
+        return r;
+}
+
+/* STARTING or GONE: the answer makes it idle. */
+static void worker_probe(struct worker *w)
+{
+        int r = worker_connect(w, true);
+
+        if (r == 0)
+                r = link_ask(w->link);
+        if (r == 0)
+                return;
+        if (!w->reaped)
+                log_say(LOG_WARN, "run", "worker cannot be asked; killed", "worker=%d pid=%d why=\"%s\"",
+                        w->number, w->pid, uv_strerror(r));
+        worker_end(w, SIGKILL);
 }
 
 void worker_run_over(struct worker *w, bool connection_good)
 {
-        uint64_t max = pool_setup(w->pool)->requests_max;
-
         w->run = NULL;
-        if (w->reaped || w->state == WORKER_ENDING)
+        if (w->state == WORKER_ENDING)
                 return; /* the process' end decides */
         w->served++;
         w->failures = 0;
-        if (max && w->served >= max) {
-                log_say(LOG_DEBUG, "run", "worker recycled", "worker=%d pid=%d requests=%llu", w->number,
-                        w->pid, (unsigned long long)w->served);
-                w->blameless = true;
-                worker_end(w, SIGTERM);
-        } else if (connection_good) {
-                worker_is_idle(w);
+        if (connection_good) {
+                worker_set_reading(w, true);
+                worker_is_free(w);
         } else {
                 worker_drop_link(w);
+                worker_move(w, WORKER_GONE);
                 worker_probe(w);
         }
 }
@@ -203,12 +245,11 @@ static void process_closed(uv_handle_t *handle)
 
 static void err_line(struct process *p)
 {
-        char text[2048];
+        char text[2 * WORKER_LINE_MAX];
 
         if (p->line_len > 0)
-                log_say(LOG_WARN, "run", "worker wrote to stderr", "worker=%d pid=%d text=%s",
-                        p->worker ? p->worker->number : 0, p->handle.pid,
-                        log_quote(text, sizeof(text), p->line, p->line_len));
+                log_say(LOG_WARN, "run", "worker wrote to stderr", "worker=%d pid=%d text=%s", p->number,
+                        p->handle.pid, log_quote(text, sizeof(text), p->line, p->line_len));
         p->line_len = 0;
 }
 
@@ -219,17 +260,11 @@ static void err_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
         *out = uv_buf_init(p->line + p->line_len, (unsigned)(sizeof(p->line) - p->line_len));
 }
 
-static void err_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void err_bytes(struct process *p, size_t n)
 {
-        struct process *p = stream->data;
         char *end;
 
-        if (n < 0) {
-                err_line(p);
-                uv_close((uv_handle_t *)stream, process_closed);
-                return;
-        }
-        p->line_len += (size_t)n;
+        p->line_len += n;
         while ((end = memchr(p->line, '\n', p->line_len)) || p->line_len == sizeof(p->line)) {
                 size_t used = end ? (size_t)(end - p->line) + 1 : p->line_len, rest = p->line_len - used;
 
@@ -240,26 +275,65 @@ static void err_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         }
 }
 
+static void err_close(struct process *p)
+{
+        if (uv_is_closing((uv_handle_t *)&p->err))
+                return;
+        err_line(p);
+        uv_close((uv_handle_t *)&p->err, process_closed);
+}
+
+static void err_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+        if (n < 0)
+                err_close(stream->data);
+        else
+                err_bytes(stream->data, (size_t)n);
+}
+
+/* What is left of its stderr when it has ended. Waiting for EOF would be wrong: a program that a script has
+ * left behind may hold the other end for ever. */
+static void err_last_words(struct process *p)
+{
+        uv_os_fd_t fd;
+        ssize_t n = 1;
+
+        if (uv_is_closing((uv_handle_t *)&p->err))
+                return;
+        if (uv_fileno((uv_handle_t *)&p->err, &fd) == 0)
+                for (unsigned i = 0; i < LAST_WORDS_MAX && n > 0; i++) {
+                        n = read(fd, p->line + p->line_len, sizeof(p->line) - p->line_len);
+                        if (n > 0)
+                                err_bytes(p, (size_t)n);
+                }
+        err_close(p);
+}
+
+static void worker_blame(struct worker *w)
+{
+        bool quick = clock_mono_ms() - w->spawned_ms < QUICK_DEATH_MS;
+
+        pool_count_death(w->pool);
+        log_say(LOG_WARN, "run", "worker died", "worker=%d pid=%d exit=%d signal=%d requests=%llu", w->number,
+                w->pid, w->exit_code, w->term_signal, (unsigned long long)w->served);
+        w->failures = quick || w->served == 0 ? w->failures + 1 : 0;
+}
+
 static void on_exit_of(uv_process_t *handle, int64_t status, int signum)
 {
         struct process *p = handle->data;
         struct worker *w = p->worker;
 
+        err_last_words(p);
         uv_close((uv_handle_t *)handle, process_closed);
         p->worker = NULL;
-        if (!w)
-                return;
         w->process = NULL;
         w->reaped = true;
         w->exit_code = (int)status;
         w->term_signal = signum;
-        if (!w->blameless) {
-                pool_count_death(w->pool);
-                log_say(LOG_WARN, "run", "worker died", "worker=%d pid=%d exit=%d signal=%d requests=%llu",
-                        w->number, w->pid, w->exit_code, w->term_signal, (unsigned long long)w->served);
-                if (w->served == 0 || clock_mono_ms() - w->spawned_ms < QUICK_DEATH_MS)
-                        w->failures++;
-        }
+        pool_worker_not_idle(w->pool, w);
+        if (!w->blameless)
+                worker_blame(w);
         if (w->run)
                 fastcgi_reaped(w->run);
         else
@@ -268,38 +342,31 @@ static void on_exit_of(uv_process_t *handle, int64_t status, int signum)
 
 static int worker_listen(const struct worker *w, struct cause *cause)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        char path[256];
-        int fd;
+        struct sockaddr_un address;
+        int fd, r = worker_address(w, &address);
 
-        worker_path(w, path, sizeof(path));
-        if (strlen(path) >= sizeof(address.sun_path))
-                return cause_set(cause, -ENAMETOOLONG,
-                                 "the worker's socket path %s has %zu bytes, at most %zu fit: choose a "
-                                 "shorter data folder",
-                                 path, strlen(path), sizeof(address.sun_path) - 1);
-        strcpy(address.sun_path, path);
-        unlink(path);
+        if (r < 0)
+                return cause_set(cause, r, "the path of the worker's socket is too long");
+        unlink(address.sun_path);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, BACKLOG) < 0) {
-                int r = cause_set(cause, -errno, "cannot listen on %s: %s", path, strerror(errno));
-
-                if (fd >= 0)
-                        close(fd);
-                return r;
-        }
-        return fd;
+        if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+            listen(fd, BACKLOG) == 0)
+                return fd;
+        r = cause_set(cause, -errno, "cannot listen on %s: %s", address.sun_path, strerror(errno));
+        if (fd >= 0)
+                close(fd);
+        return r;
 }
 
-static void backoff_over(uv_timer_t *timer)
+static void on_timer(uv_timer_t *timer)
 {
         struct worker *w = timer->data;
-        struct cause cause;
 
-        if (w->run)
-                fastcgi_drain_over(w->run);
-        else if (w->state == WORKER_DOWN)
-                (void)!worker_spawn(w, &cause);
+        if (w->state == WORKER_DOWN)
+                worker_spawn(w);
+        else if (w->state == WORKER_STARTING)
+                log_say(LOG_WARN, "run", "worker does not answer yet", "worker=%d pid=%d seconds=%lld",
+                        w->number, w->pid, (long long)((clock_mono_ms() - w->spawned_ms) / 1000));
         else if (w->state == WORKER_ENDING && w->process)
                 uv_process_kill(&w->process->handle, SIGKILL);
 }
@@ -314,43 +381,33 @@ void worker_init(struct worker *w, struct pool *pool, int number)
 
 unsigned worker_backoff_ms(const struct worker *w)
 {
-        unsigned max = pool_setup(w->pool)->backoff_ms_max, ms = BACKOFF_FIRST_MS;
+        uint64_t max = pool_setup(w->pool)->backoff_ms_max, ms = BACKOFF_FIRST_MS;
 
         if (w->failures == 0)
                 return 0;
         for (unsigned i = 1; i < w->failures && ms < max; i++)
                 ms *= 2;
-        return ms < max ? ms : max;
+        return (unsigned)(ms < max ? ms : max);
 }
 
 void worker_spawn_later(struct worker *w, unsigned ms)
 {
-        uv_timer_start(&w->timer, backoff_over, ms, 0);
+        log_say(LOG_WARN, "run", "worker started again later", "worker=%d in_ms=%u", w->number, ms);
+        uv_timer_start(&w->timer, on_timer, ms, 0);
 }
 
-int worker_spawn(struct worker *w, struct cause *cause)
+/* Starts self as `worker-exec` with the listener as its fd 0. Takes p over. */
+static int process_start(struct process *p, const struct worker_setup *setup, int listener)
 {
-        const struct worker_setup *setup = pool_setup(w->pool);
-        struct process *p;
         uv_stdio_container_t stdio[3] = { 0 };
         uv_process_options_t options = { 0 };
-        int fd = worker_listen(w, cause), r;
+        int r;
 
-        if (fd < 0) {
-                w->failures++;
-                log_say(LOG_ERROR, "run", "worker not started", "worker=%d why=\"%s\"", w->number,
-                        cause->text);
-                worker_spawn_later(w, worker_backoff_ms(w));
-                return fd;
-        }
-        p = mem_alloc(sizeof(*p));
-        p->worker = w;
         p->open = 2;
-        p->handle.data = p;
         uv_pipe_init(setup->loop, &p->err, 0);
-        p->err.data = p;
+        p->handle.data = p->err.data = p;
         stdio[0].flags = UV_INHERIT_FD;
-        stdio[0].data.fd = fd;
+        stdio[0].data.fd = listener;
         stdio[1].flags = UV_IGNORE;
         stdio[2].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
         stdio[2].data.stream = (uv_stream_t *)&p->err;
@@ -363,29 +420,54 @@ int worker_spawn(struct worker *w, struct cause *cause)
         options.stdio_count = 3;
         options.exit_cb = on_exit_of;
         r = uv_spawn(setup->loop, &p->handle, &options);
-        p->handle.data = p;
-        close(fd);
-        w->spawned_ms = clock_mono_ms();
-        w->served = 0;
-        w->reaped = false;
-        w->blameless = false;
         if (r < 0) {
                 uv_close((uv_handle_t *)&p->handle, process_closed);
                 uv_close((uv_handle_t *)&p->err, process_closed);
-                w->failures++;
-                cause_set(cause, r, "cannot start the worker: %s", uv_strerror(r));
-                log_say(LOG_ERROR, "run", "worker not started", "worker=%d why=\"%s\"", w->number,
-                        cause->text);
-                worker_spawn_later(w, worker_backoff_ms(w));
                 return r;
+        }
+        uv_read_start((uv_stream_t *)&p->err, err_alloc, err_read);
+        return 0;
+}
+
+static void worker_not_started(struct worker *w, const char *why)
+{
+        char text[2 * CAUSE_MAX];
+
+        w->failures++;
+        log_say(LOG_ERROR, "run", "worker not started", "worker=%d why=%s", w->number,
+                log_quote(text, sizeof(text), why, strlen(why)));
+        worker_spawn_later(w, worker_backoff_ms(w));
+}
+
+void worker_spawn(struct worker *w)
+{
+        struct cause cause = { "" };
+        int listener = worker_listen(w, &cause), r;
+        struct process *p;
+
+        if (listener < 0) {
+                worker_not_started(w, cause.text);
+                return;
+        }
+        p = mem_alloc(sizeof(*p));
+        p->worker = w;
+        p->number = w->number;
+        r = process_start(p, pool_setup(w->pool), listener);
+        close(listener);
+        if (r < 0) {
+                worker_not_started(w, uv_strerror(r));
+                return;
         }
         w->process = p;
         w->pid = p->handle.pid;
-        uv_read_start((uv_stream_t *)&p->err, err_alloc, err_read);
+        w->spawned_ms = clock_mono_ms();
+        w->served = 0;
+        w->reaped = w->blameless = false;
         pool_count_start(w->pool);
         log_say(LOG_DEBUG, "run", "worker started", "worker=%d pid=%d", w->number, w->pid);
+        worker_move(w, WORKER_STARTING);
+        uv_timer_start(&w->timer, on_timer, SLOW_START_MS, SLOW_START_MS);
         worker_probe(w);
-        return 0;
 }
 
 void worker_end(struct worker *w, int signum)
@@ -396,9 +478,10 @@ void worker_end(struct worker *w, int signum)
         pool_worker_not_idle(w->pool, w);
         if (!w->run)
                 worker_drop_link(w);
+        uv_timer_stop(&w->timer);
         if (!w->process)
                 return;
         uv_process_kill(&w->process->handle, signum);
         if (signum == SIGTERM)
-                uv_timer_start(&w->timer, backoff_over, 2000, 0); /* then SIGKILL */
+                uv_timer_start(&w->timer, on_timer, TERM_MS, 0);
 }

@@ -2,11 +2,18 @@
  * request that is on it. Shared by worker.c (process and connection), fastcgi.c (a request) and pool.c (the
  * set).
  *
- *            spawn           answers a probe        request                 END_REQUEST
- *   DOWN ──────────▶ STARTING ────────────▶ IDLE ─────────▶ BUSY ─────────────────────▶ IDLE
- *    ▲                   ▲                   │               │ caller gone: connection closed
- *    │ reaped            └─── probe again ───┼───────────────┴──▶ STARTING (answers when the script has
- * ended) └──── from any state: died, recycled (SIGTERM), stopped (SIGKILL) ── ENDING */
+ *            spawn          answers a probe       request          END_REQUEST
+ *     DOWN ────────▶ STARTING ──────────────▶ IDLE ───────▶ BUSY ─────────────▶ IDLE
+ *      ▲                                      ▲  │           │
+ *      │                      answers a probe │  ▼           ▼ connection closed: the caller is gone,
+ *      │                                      └─ GONE ◀──────┘ or the reply was of no use
+ *      │ reaped
+ *      └───── ENDING ◀── from any state: died, recycled (SIGTERM), stopped (SIGKILL)
+ *
+ * GONE: a script may still be running on it, for nobody; it answers the probe when that has ended.
+ *
+ * The kept connection is made when the first request comes, not before: php-cgi hangs up on a connection that
+ * says nothing within five seconds of being accepted, but waits for ever between two requests. */
 #ifndef SENDOFF_RUN_WORKER_H
 #define SENDOFF_RUN_WORKER_H
 
@@ -18,6 +25,8 @@
 #include "run/run.h"
 
 #define WORKER_PARENT_VARIABLE "SENDOFF_WORKER_PARENT"
+#define WORKER_PATH_SIZE       108  /* of a socket's path, as in sockaddr_un */
+#define WORKER_LINE_MAX        1024 /* of its stderr; longer ones are logged in pieces */
 
 struct pool;
 struct worker;
@@ -27,6 +36,7 @@ enum worker_state {
         WORKER_STARTING,
         WORKER_IDLE,
         WORKER_BUSY,
+        WORKER_GONE,
         WORKER_ENDING,
         WORKER_STATES,
 };
@@ -34,19 +44,18 @@ enum worker_state {
 /* A connection to the worker; its memory outlives the worker's interest in it, as libuv's close is later. */
 struct link {
         uv_pipe_t pipe;
-        uv_connect_t connect;
         uv_shutdown_t shutdown;
         struct worker *worker; /* NULL once it is dropped */
         bool probe;            /* asks GET_VALUES; otherwise the kept one */
-        bool connected;
 };
 
 struct process {
         uv_process_t handle;
         uv_pipe_t err;
-        struct worker *worker;
-        unsigned open;   /* handles not closed yet */
-        char line[1024]; /* of its stderr */
+        struct worker *worker; /* NULL once it is reaped */
+        int number;            /* the worker's */
+        unsigned open;         /* handles not closed yet */
+        char line[WORKER_LINE_MAX];
         size_t line_len;
 };
 
@@ -54,12 +63,12 @@ struct worker {
         struct pool *pool;
         int number; /* from 1 */
         enum worker_state state;
-        struct process *process; /* NULL when down */
+        struct process *process; /* NULL when there is none, or it is reaped */
         int pid;
         struct link *link;
         struct run *run;  /* BUSY, or ENDING with a run that is not over */
-        uv_timer_t timer; /* backoff, or the wait for the rest of an ending */
-        uint64_t served;  /* since it was spawned */
+        uv_timer_t timer; /* DOWN: the next start; STARTING: a warning; ENDING: SIGKILL */
+        uint64_t served;  /* requests since it was spawned */
         int64_t spawned_ms;
         unsigned failures; /* in a row */
         bool reaped;
@@ -71,7 +80,8 @@ struct worker {
 struct worker_setup {
         uv_loop_t *loop;
         char *self;
-        char **args; /* self, "worker-exec", words… */
+        char **args;         /* self, "worker-exec", words… */
+        const char *program; /* the last part of the first word, for sentences */
         char **env;
         char *folder;
         uint64_t requests_max;
@@ -81,31 +91,33 @@ struct worker_setup {
 /* pool.c */
 const struct worker_setup *pool_setup(const struct pool *pool);
 char *pool_read_buffer(struct pool *pool, size_t *size);
-void pool_worker_freed(struct pool *pool, struct worker *w);
-void pool_worker_not_idle(struct pool *pool, struct worker *w); /* its kept connection ended */
-void pool_worker_down(struct pool *pool,
-                      struct worker *w); /* reaped: start another one, or count it as gone */
+void pool_worker_idle(struct pool *pool, struct worker *w); /* can take a request; pool_announce follows */
+void pool_worker_not_idle(struct pool *pool, const struct worker *w);
+void pool_announce(struct pool *pool); /* tells the owner when there are free workers; may start runs */
+void pool_worker_down(struct pool *pool, struct worker *w); /* reaped: starts another one, or counts it out */
 void pool_count_death(struct pool *pool);
 void pool_count_start(struct pool *pool);
 
 /* worker.c */
 void worker_init(struct worker *w, struct pool *pool, int number);
-int worker_spawn(struct worker *w,
-                 struct cause *cause); /* DOWN → STARTING; 0 or < 0 (then it is tried again later) */
+/* The path of its socket, cut at size: the length it would have. */
+size_t worker_path(const char *folder, int number, char *out, size_t size);
+/* DOWN → STARTING; when it fails it is logged and tried again later. */
+void worker_spawn(struct worker *w);
 void worker_spawn_later(struct worker *w, unsigned ms);
 unsigned worker_backoff_ms(const struct worker *w);
-void worker_end(struct worker *w, int signum); /* → ENDING */
+void worker_end(struct worker *w,
+                int signum);       /* → ENDING; a connection with a run on it stays until the run ends */
+int worker_open(struct worker *w); /* makes the kept connection where there is none: 0 or < 0 */
 void worker_set_reading(struct worker *w, bool on);
 void worker_drop_link(struct worker *w); /* closes the connection, whatever it is */
-void worker_probe(struct worker *w); /* asks on a new connection whether it takes requests; → STARTING */
-void worker_run_over(struct worker *w,
-                     bool connection_good); /* fastcgi.c says so: → IDLE, or probed, or recycled */
+/* fastcgi.c says that its run is over: → IDLE, or GONE when the connection is of no more use, or recycled. */
+void worker_run_over(struct worker *w, bool connection_good);
 void worker_move(struct worker *w, enum worker_state to);
 
 /* fastcgi.c */
 void fastcgi_read(struct run *run, struct slice bytes);
-void fastcgi_eof(struct run *run);        /* the connection has ended */
-void fastcgi_reaped(struct run *run);     /* the process has been reaped */
-void fastcgi_drain_over(struct run *run); /* waited long enough for the other of the two */
+void fastcgi_eof(struct run *run);    /* the connection has ended */
+void fastcgi_reaped(struct run *run); /* the process has been reaped */
 
 #endif

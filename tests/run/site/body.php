@@ -1,0 +1,3 @@
+<?php
+// The MD5 of the request's body.
+echo md5_file('php://input');

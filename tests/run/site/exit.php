@@ -1,0 +1,3 @@
+<?php
+echo 'leaving';
+exit(3);
