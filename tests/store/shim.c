@@ -10,14 +10,18 @@
 struct shim_file {
         sqlite3_file base;
         sqlite3_file *real; /* behind this struct */
+        int is_log;
 };
 
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs shim_vfs;
-static atomic_int fault, countdown, keep_on, counted, hit, syncs, sync_error;
+static atomic_int fault, countdown, keep_on, hit, sync_error;
+static atomic_int log_unsynced, body_syncs, folder_syncs;
 
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
 
 int __wrap_fdatasync(int fd)
 {
@@ -27,7 +31,14 @@ int __wrap_fdatasync(int fd)
                 errno = error;
                 return -1;
         }
+        atomic_fetch_add(&body_syncs, 1);
         return __real_fdatasync(fd);
+}
+
+int __wrap_fsync(int fd)
+{
+        atomic_fetch_add(&folder_syncs, 1);
+        return __real_fsync(fd);
 }
 
 void shim_fail_fdatasync(int error)
@@ -40,19 +51,14 @@ void shim_fail(enum shim_fault what, int n, int on)
         atomic_store(&fault, what);
         atomic_store(&countdown, n);
         atomic_store(&keep_on, on);
-        atomic_store(&counted, 0);
         atomic_store(&hit, 0);
 }
 
 void shim_heal(void)
 {
         shim_fail(SHIM_NONE, 0, 0);
-        atomic_store(&syncs, 0);
-}
-
-int shim_count(void)
-{
-        return atomic_load(&counted);
+        atomic_store(&body_syncs, 0);
+        atomic_store(&folder_syncs, 0);
 }
 
 int shim_hit(void)
@@ -60,9 +66,19 @@ int shim_hit(void)
         return atomic_load(&hit);
 }
 
-int shim_syncs(void)
+int shim_log_unsynced(void)
 {
-        return atomic_load(&syncs);
+        return atomic_load(&log_unsynced);
+}
+
+int shim_body_syncs(void)
+{
+        return atomic_load(&body_syncs);
+}
+
+int shim_folder_syncs(void)
+{
+        return atomic_load(&folder_syncs);
 }
 
 static int strikes(int is_write)
@@ -72,7 +88,6 @@ static int strikes(int is_write)
 
         if (what == SHIM_NONE || (what == SHIM_FULL && !is_write))
                 return 0;
-        atomic_fetch_add(&counted, 1);
         left = atomic_fetch_sub(&countdown, 1);
         if (left == 1 || (left < 1 && atomic_load(&keep_on))) {
                 atomic_store(&hit, 1);
@@ -102,6 +117,8 @@ static int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 a
 
         if (what)
                 return what == SHIM_FULL ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+        if (((struct shim_file *)f)->is_log)
+                atomic_fetch_add(&log_unsynced, 1);
         return real_of(f)->pMethods->xWrite(real_of(f), bytes, n, at);
 }
 
@@ -114,7 +131,8 @@ static int shim_sync(sqlite3_file *f, int flags)
 {
         if (strikes(0))
                 return SQLITE_IOERR_FSYNC;
-        atomic_fetch_add(&syncs, 1);
+        if (((struct shim_file *)f)->is_log)
+                atomic_store(&log_unsynced, 0);
         return real_of(f)->pMethods->xSync(real_of(f), flags);
 }
 
@@ -199,6 +217,7 @@ static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
         int r;
 
         f->real = (sqlite3_file *)(f + 1);
+        f->is_log = (flags & SQLITE_OPEN_WAL) != 0;
         r = real_vfs->xOpen(real_vfs, name, f->real, flags, out);
         f->base.pMethods = f->real->pMethods ? &methods : NULL;
         return r;

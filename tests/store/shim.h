@@ -13,9 +13,10 @@ void shim_install(void); /* becomes the default VFS; once */
 /* The n-th operation from now (1 = the next) of the kind fails, and with `on` all after it. */
 void shim_fail(enum shim_fault fault, int n, int on);
 void shim_heal(void);
-int shim_count(void);                /* operations that could have failed since shim_fail or shim_heal */
-int shim_hit(void);                  /* whether one has failed since then */
-int shim_syncs(void);                /* successful syncs since shim_heal */
+int shim_hit(void);                  /* whether one has failed since shim_fail */
+int shim_log_unsynced(void);         /* writes to the database's log since it was last synced */
+int shim_body_syncs(void);           /* successful syncs of body files since shim_heal */
+int shim_folder_syncs(void);         /* and of their folder */
 void shim_fail_fdatasync(int error); /* 0: works again */
 
 #endif

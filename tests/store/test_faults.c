@@ -149,6 +149,19 @@ static void every_full_disk_that_lasts_loses_nothing_acknowledged_and_keeps_noth
         torture(*state, SHIM_FULL, 1);
 }
 
+static void nothing_is_acknowledged_before_it_is_synced(void **state)
+{
+        struct rig *rig = *state;
+
+        shim_heal();
+        for (uint64_t seq = 1; seq <= 20; seq++) {
+                assert_int_equal(rig_add(rig, seq, seq % 2 ? 10 : 5000, false), 0);
+                assert_int_equal(shim_log_unsynced(), 0);
+                assert_int_equal(shim_body_syncs(), seq / 2);
+                assert_int_equal(shim_folder_syncs(), seq / 2);
+        }
+}
+
 static void a_failed_sync_stops_acceptance_at_once_and_health_says_why(void **state)
 {
         struct rig *rig = *state;
@@ -329,6 +342,7 @@ int main(void)
                 TEST(every_io_error_that_lasts_loses_nothing_acknowledged_and_keeps_nothing_refused),
                 TEST(every_full_disk_loses_nothing_acknowledged_and_keeps_nothing_refused),
                 TEST(every_full_disk_that_lasts_loses_nothing_acknowledged_and_keeps_nothing_refused),
+                TEST(nothing_is_acknowledged_before_it_is_synced),
                 TEST(a_failed_sync_stops_acceptance_at_once_and_health_says_why),
                 TEST(reads_go_on_while_writes_are_refused),
                 TEST(a_full_disk_says_so_and_additions_work_again_at_once_when_there_is_room),
