@@ -142,18 +142,17 @@ static void run_decide(struct run *run, enum run_outcome outcome, int status, co
 
 static void run_take(struct run *run, struct slice data, struct slice bytes);
 
+/* What is left over this time is the rest of the same bytes: see run_hold. */
 static void run_take_held(struct run *run)
 {
-        struct buf held = run->held;
+        struct slice all = buf_slice(&run->held);
         size_t data = run->held_data;
 
-        run->held = (struct buf){ 0 };
-        buf_init(&run->held, HELD_MAX);
-        run->held_data = 0;
-        run_take(run, (struct slice){ buf_data(&held), data }, slice_from(buf_slice(&held), data));
-        if (!run->over && !run->paused && buf_len(&run->held) == 0)
-                worker_set_reading(run->worker, true);
-        buf_fini(&held);
+        run_take(run, (struct slice){ all.ptr, data }, slice_from(all, data));
+        if (run->over || run->paused || run->eof)
+                return;
+        buf_clear(&run->held);
+        worker_set_reading(run->worker, true);
 }
 
 static void run_schedule(struct run *run);
@@ -321,13 +320,17 @@ static void run_saw_end(struct run *run, const struct fcgi_event *event, bool co
         run_finish(run, connection_good);
 }
 
-/* Keeps what a pause has left over. It is at most one read of the connection. */
+/* Keeps what a pause has left over: at most one read of the connection, or the rest of what was held before.
+ */
 static void run_hold(struct run *run, struct slice data, struct slice bytes)
 {
-        if (buf_append_slice(&run->held, data) != 0 || buf_append_slice(&run->held, bytes) != 0)
+        size_t before = buf_len(&run->held), left = data.len + bytes.len;
+
+        run->held_data = data.len;
+        if (before > 0)
+                buf_consume(&run->held, before - left);
+        else if (buf_append_slice(&run->held, data) != 0 || buf_append_slice(&run->held, bytes) != 0)
                 run_bad_reply(run, "out of memory for the reply");
-        else
-                run->held_data = data.len;
 }
 
 /* data: reply body; bytes: what followed it on the connection. A handler may pause, stop or hang up the run:
@@ -357,7 +360,8 @@ static void run_take(struct run *run, struct slice data, struct slice bytes)
         }
         if (r < 0)
                 run_bad_reply(run, cause.text);
-        else if (!run->over && !run->dropped && !run->deaf && data.len + bytes.len > 0)
+        else if (!run->over && !run->dropped && !run->deaf &&
+                 (data.len + bytes.len > 0 || buf_len(&run->held) > 0))
                 run_hold(run, data, bytes);
 }
 

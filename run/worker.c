@@ -108,6 +108,8 @@ static void link_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
         *out = uv_buf_init(buffer, (unsigned)size);
 }
 
+static void worker_answered(struct worker *w, bool in_words);
+
 static void link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
         struct link *link = stream->data;
@@ -116,10 +118,8 @@ static void link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         if (!w || n == 0)
                 return;
         if (link->probe) {
-                /* an answer, or the end of the connection: either way it came to accept us */
                 worker_drop_link(w);
-                worker_is_free(w);
-                pool_announce(w->pool);
+                worker_answered(w, n > 0);
         } else if (w->run && n > 0) {
                 fastcgi_read(w->run, (struct slice){ buf->base, (size_t)n });
         } else if (w->run) {
@@ -214,6 +214,22 @@ static void worker_probe(struct worker *w)
                 log_say(LOG_WARN, "run", "worker cannot be asked; killed", "worker=%d pid=%d why=\"%s\"",
                         w->number, w->pid, uv_strerror(r));
         worker_end(w, SIGKILL);
+}
+
+/* An answer, or the end of the connection: it came to accept us, unless the end was its own death, which has
+ * closed the listener too. */
+static void worker_answered(struct worker *w, bool in_words)
+{
+        int r = in_words ? 0 : worker_connect(w, true);
+
+        if (!in_words)
+                worker_drop_link(w);
+        if (r == 0) {
+                worker_is_free(w);
+                pool_announce(w->pool);
+        } else if (!w->reaped) {
+                worker_end(w, SIGKILL);
+        }
 }
 
 void worker_run_over(struct worker *w, bool connection_good)

@@ -1,2 +1,0 @@
-<?php
-echo ini_get('opcache.file_cache');
