@@ -10,6 +10,7 @@
 #define HTTP_PIPELINE_MAX   (64 << 10)  /* read ahead of a request that is still being answered */
 #define CONN_OUT_HIGH       (256 << 10) /* unsent reply bytes at which the source is paused */
 #define CONN_OUT_LOW        (64 << 10)  /* ...and at which it is resumed */
+#define CONN_OUT_PRESSED    (16 << 10)  /* ...and at which it is paused while the door's memory is short */
 #define CONN_READ_SIZE      (64 << 10)  /* one read from a connection */
 
 #define PATH_SEGMENTS_MAX 256        /* segments in a URL path */

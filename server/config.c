@@ -241,6 +241,18 @@ static const struct option_row rows[] = {
           .metavar = "N",
           .group = "Limits of a request",
           .help = "Connections at once, for each door; 503 beyond." },
+        { .key = "memory_max",
+          .kind = OPTION_SIZE,
+          .offset = AT(memory_max),
+          .min = 16 << 20,
+          .max = 1024 * GIB,
+          .default_text = "512M",
+          .reloadable = true,
+          .metavar = "SIZE",
+          .group = "Limits of a request",
+          .help = "What the connections of a door may hold in memory together; above it bodies go to files, "
+                  "replies are "
+                  "held back sooner and new connections get 503." },
         { .key = "foreground_queue_max",
           .kind = OPTION_UNSIGNED,
           .offset = AT(foreground_queue_max),

@@ -38,6 +38,7 @@ struct config {
         int64_t send_timeout_ms;       /* 60 s without a byte taken by the client */
         int64_t idle_timeout_ms;       /* 75 s keep-alive */
         uint64_t connections_max;      /* 10000 */
+        uint64_t memory_max;           /* 512M held by the connections of a door */
         uint64_t foreground_queue_max; /* 1000 requests waiting for a worker; 503 beyond */
 
         char **async_paths;         /* NULL-terminated GLOBs: always 202 */

@@ -187,7 +187,16 @@ static size_t conn_unsent(const struct conn *c)
 
 bool conn_is_slow(const struct conn *c)
 {
-        return conn_unsent(c) > CONN_OUT_HIGH;
+        return conn_unsent(c) > (c->door->pressed ? CONN_OUT_PRESSED : CONN_OUT_HIGH);
+}
+
+size_t conn_memory(const struct conn *c)
+{
+        size_t bytes = sizeof(*c) + c->in.cap + c->out.cap + c->sending.cap;
+
+        if (c->ex)
+                bytes += sizeof(*c->ex) + c->ex->body.mem.cap;
+        return bytes;
 }
 
 static void conn_drained(struct conn *c)
@@ -326,7 +335,8 @@ static void conn_begin_body(struct conn *c, bool more_here)
                 conn_refuse(c, 413, text);
                 return;
         }
-        spool_init(&c->ex->body, c->door->c.files_fd, config->body_memory_max, config->body_max);
+        spool_init(&c->ex->body, c->door->c.files_fd, c->door->pressed ? 0 : config->body_memory_max,
+                   config->body_max);
         if (req->framing == HTTP1_NO_BODY || (req->framing == HTTP1_LENGTH && req->content_length == 0)) {
                 conn_request(c);
                 return;
@@ -676,9 +686,11 @@ void conn_accept(struct door *door)
         if (!door->is_unix)
                 uv_tcp_nodelay(&c->h.tcp, 1);
         conn_addresses(c);
-        if (door->conn_count > door->c.config->connections_max) {
+        if (door->conn_count > door->c.config->connections_max || door->pressed) {
                 c->ex = exchange_new(c, SLICE(""));
-                conn_refuse(c, 503, "too many connections (option connections_max)");
+                conn_refuse(c, 503,
+                            door->pressed ? "the connections hold too much memory (option memory_max)"
+                                          : "too many connections (option connections_max)");
         }
         conn_deadline(c, door->c.config->idle_timeout_ms);
         conn_set_reading(c, true);

@@ -15,11 +15,12 @@
 
 #include "server/door.h"
 
-void conn_accept(struct door *door); /* a connection is waiting at the listener */
-void conn_tick(struct conn *conn);   /* look at its deadline */
-void conn_run(struct conn *conn);    /* it is dirty: take up buffered input, flush output */
-void conn_drain(struct conn *conn);  /* close it when idle */
-void conn_close(struct conn *conn);  /* now, whatever it does */
+void conn_accept(struct door *door);         /* a connection is waiting at the listener */
+size_t conn_memory(const struct conn *conn); /* bytes that its buffers and its body hold */
+void conn_tick(struct conn *conn);           /* look at its deadline */
+void conn_run(struct conn *conn);            /* it is dirty: take up buffered input, flush output */
+void conn_drain(struct conn *conn);          /* close it when idle */
+void conn_close(struct conn *conn);          /* now, whatever it does */
 struct conn *conn_next(const struct conn *conn);
 struct conn *conn_next_dirty(struct conn *conn); /* takes it off the dirty list */
 

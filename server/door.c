@@ -51,12 +51,24 @@ static void door_tick(uv_timer_t *handle)
 {
         struct door *door = handle->data;
         struct conn *next;
+        uint64_t memory = 0;
+        bool pressed;
 
         door->now_ms = clock_mono_ms();
         for (struct conn *c = door->conns; c; c = next) {
                 next = conn_next(c);
+                memory += conn_memory(c);
                 conn_tick(c);
         }
+        pressed = memory > door->c.config->memory_max;
+        if (pressed != door->pressed)
+                log_say(LOG_WARN, "server",
+                        pressed ? "the connections hold more memory than they may (option memory_max)"
+                                : "the connections hold less memory than they may again",
+                        "door=%s connections=%u bytes=%llu memory_max=%llu", door->address, door->conn_count,
+                        (unsigned long long)memory, (unsigned long long)door->c.config->memory_max);
+        door->memory = memory;
+        door->pressed = pressed;
 }
 
 /* Whether somebody answers at a socket path: then it is not ours to replace. */

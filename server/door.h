@@ -48,6 +48,8 @@ struct door {
         char *address;
         struct conn *conns;
         unsigned conn_count;
+        uint64_t memory; /* held by the connections at the last tick; above memory_max the door is pressed */
+        bool pressed;
         struct conn *dirty;
         int64_t now_ms; /* monotonic, at the last tick or read */
         char date[32];

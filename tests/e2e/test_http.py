@@ -116,6 +116,23 @@ def test_three_thousand_idle_connections_cost_little(server):
         s.close()
 
 
+def test_memory_max_presses_the_connections_and_lets_go_again(make_server, site):
+    (site / "large.bin").write_bytes(b"x" * (4 << 20))
+    server = make_server(site, args=["--memory-max", "16M"])
+    held = []
+    for _ in range(120):  # each has up to 320 kB waiting for a client that takes nothing
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect((server.host, server.port))
+        s.sendall(b"GET /large.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+        held.append(s)
+    until(lambda: "memory_max" in server.log_text(), "the pressure")
+    until(lambda: server.get("/hello.php").status == 503, "a refusal")
+    for s in held:
+        s.close()
+    until(lambda: server.get("/hello.php").status == 200, "room again")
+
+
 def test_options_and_unknown_methods(server):
     assert server.request("OPTIONS", "*").status == 204
     assert server.request("OPTIONS", "/numbers.txt").headers["allow"]
