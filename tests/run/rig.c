@@ -127,6 +127,39 @@ void rig_close(struct rig *rig)
         nftw(rig->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+int rig_setup_php(void **state)
+{
+        struct rig *rig = mem_alloc(sizeof(*rig));
+
+        rig_open_php(rig, 1, 0);
+        *state = rig;
+        return 0;
+}
+
+int rig_setup_responder(void **state)
+{
+        struct rig *rig = mem_alloc(sizeof(*rig));
+
+        rig_open_responder(rig, 1);
+        *state = rig;
+        return 0;
+}
+
+int rig_teardown(void **state)
+{
+        rig_close(*state);
+        free(*state);
+        return 0;
+}
+
+struct pool_stats rig_stats(const struct rig *rig)
+{
+        struct pool_stats stats;
+
+        pool_stats(rig->pool, &stats);
+        return stats;
+}
+
 char *rig_path(const struct rig *rig, const char *name)
 {
         return mem_printf("%s/%s", rig->folder, name);
@@ -408,4 +441,12 @@ char *call_get(struct rig *rig, const char *target)
         text = mem_dup(call_text(&call));
         call_fini(&call);
         return text;
+}
+
+void call_expect(struct rig *rig, const char *target, const char *text)
+{
+        char *got = call_get(rig, target);
+
+        assert_string_equal(got, text);
+        free(got);
 }

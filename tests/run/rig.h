@@ -58,6 +58,10 @@ void rig_open(struct rig *rig, char *const *words, unsigned workers, uint64_t re
 void rig_open_php(struct rig *rig, unsigned workers, uint64_t requests_max);
 void rig_open_responder(struct rig *rig, unsigned workers);
 void rig_close(struct rig *rig); /* stops the pool; fails when a handle is left on the loop */
+int rig_setup_php(void **state); /* for cmocka: one worker each */
+int rig_setup_responder(void **state);
+int rig_teardown(void **state);
+struct pool_stats rig_stats(const struct rig *rig);
 char *rig_path(const struct rig *rig, const char *name); /* in the folder; to be freed */
 
 /* Runs the loop until it is so; fails the test after half a minute. */
@@ -81,6 +85,7 @@ void call_until_end(struct call *call);
 void call_run(struct call *call); /* start, and until the end */
 /* A GET whose reply is wanted as text, to be freed. */
 char *call_get(struct rig *rig, const char *target);
-const char *call_text(struct call *call); /* data, NUL-terminated */
+void call_expect(struct rig *rig, const char *target, const char *text); /* a GET must be answered so */
+const char *call_text(struct call *call);                                /* data, NUL-terminated */
 
 #endif

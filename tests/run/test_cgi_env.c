@@ -9,22 +9,6 @@
 #include "base/mem.h"
 #include "rig.h"
 
-static int open_php(void **state)
-{
-        struct rig *rig = mem_alloc(sizeof(*rig));
-
-        rig_open_php(rig, 1, 0);
-        *state = rig;
-        return 0;
-}
-
-static int close_php(void **state)
-{
-        rig_close(*state);
-        free(*state);
-        return 0;
-}
-
 static void assert_line(struct call *call, const char *line)
 {
         char *wanted = mem_printf("\n%s\n", line), *text = mem_printf("\n%s", call_text(call));
@@ -400,7 +384,7 @@ static int tests(void)
                 cmocka_unit_test(one_program_has_an_empty_script_name),
         };
 
-        return cmocka_run_group_tests(all, open_php, close_php);
+        return cmocka_run_group_tests(all, rig_setup_php, rig_teardown);
 }
 
 int main(int argc, char **argv)

@@ -12,56 +12,15 @@
 #include "base/mem.h"
 #include "rig.h"
 
-static int open_php(void **state)
-{
-        struct rig *rig = mem_alloc(sizeof(*rig));
-
-        rig_open_php(rig, 1, 0);
-        *state = rig;
-        return 0;
-}
-
-static int open_responder(void **state)
-{
-        struct rig *rig = mem_alloc(sizeof(*rig));
-
-        rig_open_responder(rig, 1);
-        *state = rig;
-        return 0;
-}
-
-static int close_rig(void **state)
-{
-        rig_close(*state);
-        free(*state);
-        return 0;
-}
-
 static void get(struct call *call, struct rig *rig, const char *target)
 {
         call_init(call, rig, "GET", target);
         call_run(call);
 }
 
-static void still_serves(struct rig *rig, const char *target, const char *text)
-{
-        char *got = call_get(rig, target);
-
-        assert_string_equal(got, text);
-        free(got);
-}
-
 static void php_still_serves(struct rig *rig)
 {
-        still_serves(rig, "/hello.php", "hello");
-}
-
-static struct pool_stats stats_of(struct rig *rig)
-{
-        struct pool_stats stats;
-
-        pool_stats(rig->pool, &stats);
-        return stats;
+        call_expect(rig, "/hello.php", "hello");
 }
 
 /* ---- replies ---- */
@@ -90,8 +49,8 @@ static void keeps_worker_and_connection(void **state)
         char *first = call_get(*state, "/pid.php");
 
         for (int i = 0; i < 600; i++) /* past php-cgi's own limit of 500 */
-                still_serves(*state, "/pid.php", first);
-        assert_int_equal(stats_of(*state).started, 1);
+                call_expect(*state, "/pid.php", first);
+        assert_int_equal(rig_stats(*state).started, 1);
         free(first);
 }
 
@@ -144,7 +103,7 @@ static void exit_with_a_code_is_a_complete_reply(void **state)
         assert_int_equal(call.how.outcome, RUN_SUCCEEDED);
         assert_string_equal(call_text(&call), "leaving");
         call_fini(&call);
-        assert_int_equal(stats_of(*state).started, 1);
+        assert_int_equal(rig_stats(*state).started, 1);
 }
 
 static void error_log_arrives_as_log(void **state)
@@ -274,7 +233,7 @@ static void a_script_may_ignore_its_body(void **state)
                 assert_string_equal(call_text(&call), "hello");
                 call_fini(&call);
         }
-        assert_int_equal(stats_of(*state).died, 0);
+        assert_int_equal(rig_stats(*state).died, 0);
         free(bytes);
 }
 
@@ -317,8 +276,8 @@ static void a_script_that_kills_its_worker_crashes_the_run(void **state)
         free(wanted);
         call_fini(&call);
         php_still_serves(*state);
-        assert_int_equal(stats_of(*state).died, 1);
-        assert_int_equal(stats_of(*state).started, 2);
+        assert_int_equal(rig_stats(*state).died, 1);
+        assert_int_equal(rig_stats(*state).started, 2);
 }
 
 static void what_was_printed_before_the_crash_is_delivered(void **state)
@@ -342,7 +301,7 @@ static void a_worker_that_exits_crashes_the_run_with_its_code(void **state)
         assert_int_equal(call.how.signal, 0);
         assert_non_null(strstr(call.how.reason, "exited with code 7"));
         call_fini(&call);
-        still_serves(*state, "/x", "0 bytes");
+        call_expect(*state, "/x", "0 bytes");
 }
 
 static void a_worker_that_closes_the_connection_is_killed_and_reaped(void **state)
@@ -355,7 +314,7 @@ static void a_worker_that_closes_the_connection_is_killed_and_reaped(void **stat
         assert_string_equal(call_text(&call), "partial");
         assert_true(rig_is_dead(call.pid));
         call_fini(&call);
-        still_serves(*state, "/x", "0 bytes");
+        call_expect(*state, "/x", "0 bytes");
 }
 
 /* The orphan has the connection and the worker's stderr open, and the listener: none of it may be waited for.
@@ -368,7 +327,7 @@ static void a_program_left_behind_delays_the_end_only_a_little(void **state)
         assert_int_equal(call.how.outcome, RUN_CRASHED);
         assert_int_equal(call.how.exit_code, 9);
         call_fini(&call);
-        still_serves(*state, "/x", "0 bytes");
+        call_expect(*state, "/x", "0 bytes");
 }
 
 /* ---- replies of no use ---- */
@@ -385,8 +344,8 @@ static void fails_502(struct rig *rig, const char *target, const char *reason)
         assert_false(call.headed);
         assert_int_equal(call.data_bytes, 0);
         call_fini(&call);
-        still_serves(rig, "/x", "0 bytes");
-        assert_int_equal(stats_of(rig).started, 1);
+        call_expect(rig, "/x", "0 bytes");
+        assert_int_equal(rig_stats(rig).started, 1);
 }
 
 static void a_reply_of_nothing_is_a_502(void **state)
@@ -460,442 +419,11 @@ static void stderr_records_arrive_as_log(void **state)
 
 static void records_of_another_request_are_ignored(void **state)
 {
-        still_serves(*state, "/x?other", "right");
+        call_expect(*state, "/x?other", "right");
 }
 
-/* ---- hang-up ---- */
-
-struct script {
-        struct rig *rig;
-        char *until, *done, *begun;
-};
-
-static void script_init(struct script *script, struct call *call, struct rig *rig, const char *name,
-                        const char *extra)
-{
-        char *target;
-
-        script->rig = rig;
-        script->until = rig_path(rig, "until");
-        script->done = rig_path(rig, "done");
-        script->begun = rig_path(rig, "done.begun");
-        unlink(script->until);
-        unlink(script->done);
-        unlink(script->begun);
-        target = mem_printf("%s?until=%s&done=%s%s", name, script->until, script->done, extra);
-        call_init(call, rig, "GET", target);
-        free(target);
-}
-
-static void script_fini(struct script *script)
-{
-        free(script->until);
-        free(script->done);
-        free(script->begun);
-}
-
-static void assert_done(struct script *script, int connection_status, int pid)
-{
-        char *wanted = mem_printf("%d %d", connection_status, pid), *got;
-
-        rig_until_file(script->rig, script->done);
-        got = rig_read_file(script->done);
-        assert_string_equal(got, wanted);
-        free(wanted);
-        free(got);
-}
-
-static void assert_hung_up(const struct call *call)
-{
-        assert_int_equal(call->how.outcome, RUN_STOPPED);
-        assert_int_equal(call->how.connection_status, 1);
-        assert_string_equal(call->how.reason, "the caller hung up");
-}
-
-static void a_silent_script_runs_to_its_end_without_its_caller(void **state)
-{
-        struct rig *rig = *state;
-        struct script script;
-        struct call call;
-
-        rig_until_free(rig, 1);
-        script_init(&script, &call, rig, "/silent.php", "");
-        call_start(&call);
-        rig_until_file(rig, script.begun);
-        run_hang_up(call.run);
-        assert_false(call.ended); /* only from the loop */
-        call_until_end(&call);
-        assert_hung_up(&call);
-        assert_int_equal(stats_of(rig).busy, 1);
-        assert_int_equal(stats_of(rig).free, 0);
-        rig_touch(script.until);
-        assert_done(&script, 0, call.pid);
-        rig_until_free(rig, 1);
-        php_still_serves(rig);
-        assert_int_equal(stats_of(rig).started, 1);
-        call_fini(&call);
-        script_fini(&script);
-}
-
-static bool has_data(void *arg)
-{
-        return ((struct call *)arg)->data_bytes > 0;
-}
-
-static void a_writing_script_is_aborted_without_its_caller(void **state)
-{
-        struct rig *rig = *state;
-        struct script script;
-        struct call call;
-
-        rig_until_free(rig, 1);
-        script_init(&script, &call, rig, "/chatter.php", "");
-        call.count_only = true;
-        call_start(&call);
-        rig_until(rig, has_data, &call);
-        run_hang_up(call.run);
-        call_until_end(&call);
-        assert_hung_up(&call);
-        assert_done(&script, 1, call.pid);
-        rig_until_free(rig, 1);
-        php_still_serves(rig);
-        assert_int_equal(stats_of(rig).started, 1);
-        call_fini(&call);
-        script_fini(&script);
-}
-
-static void hang_up_here(struct call *call)
-{
-        if (call->run)
-                run_hang_up(call->run);
-}
-
-static void a_handler_may_hang_up(void **state)
-{
-        struct rig *rig = *state;
-        struct script script;
-        struct call call;
-        uint64_t bytes;
-
-        rig_until_free(rig, 1);
-        script_init(&script, &call, rig, "/chatter.php", "");
-        call.count_only = true;
-        call.on_data = hang_up_here;
-        call_start(&call);
-        rig_until(rig, has_data, &call);
-        bytes = call.data_bytes;
-        call_until_end(&call);
-        assert_hung_up(&call);
-        assert_int_equal(call.data_bytes, bytes);
-        assert_done(&script, 1, call.pid);
-        call_fini(&call);
-        script_fini(&script);
-        php_still_serves(rig);
-}
-
-static void hanging_up_before_the_body_is_written_waits_for_it(void **state)
-{
-        struct rig *rig = *state;
-        struct script script;
-        struct call call;
-        char *bytes = mem_alloc(20 << 20);
-
-        rig_until_free(rig, 1);
-        script_init(&script, &call, rig, "/silent.php", "");
-        free(call.request.method);
-        call.request.method = mem_dup("POST");
-        call_body(&call, bytes, 20 << 20);
-        call_start(&call);
-        run_hang_up(call.run);
-        call_until_end(&call);
-        assert_hung_up(&call);
-        rig_until_file(rig, script.begun); /* so it has been started, on the whole request */
-        rig_touch(script.until);
-        assert_done(&script, 0, call.pid);
-        call_fini(&call);
-        script_fini(&script);
-        php_still_serves(rig);
-        free(bytes);
-}
-
-static void a_worker_that_dies_without_its_caller_is_replaced(void **state)
-{
-        struct rig *rig = *state;
-        struct script script;
-        struct call call;
-
-        rig_until_free(rig, 1);
-        script_init(&script, &call, rig, "/silent.php", "");
-        call_start(&call);
-        rig_until_file(rig, script.begun);
-        run_hang_up(call.run);
-        call_until_end(&call);
-        assert_int_equal(kill(call.pid, SIGKILL), 0);
-        php_still_serves(rig);
-        assert_int_equal(stats_of(rig).died, 1);
-        call_fini(&call);
-        script_fini(&script);
-}
-
-/* ---- stop ---- */
-
-static void a_stopped_run_ends_when_its_worker_is_reaped(void **state)
-{
-        struct rig *rig = *state;
-        struct script script;
-        struct call call;
-
-        rig_until_free(rig, 1);
-        script_init(&script, &call, rig, "/silent.php", "");
-        call_start(&call);
-        rig_until_file(rig, script.begun);
-        run_stop(call.run, "somebody said so");
-        run_stop(call.run, "twice");
-        run_hang_up(call.run);
-        assert_false(call.ended);
-        call_until_end(&call);
-        assert_int_equal(call.how.outcome, RUN_STOPPED);
-        assert_string_equal(call.how.reason, "somebody said so");
-        assert_int_equal(call.how.connection_status, 1);
-        assert_true(rig_is_dead(call.pid));
-        assert_int_not_equal(access(script.done, F_OK), 0);
-        call_fini(&call);
-        script_fini(&script);
-        php_still_serves(rig);
-        assert_int_equal(stats_of(rig).died, 0); /* our own doing */
-        assert_int_equal(stats_of(rig).started, 2);
-}
-
-static void stop_here(struct call *call)
-{
-        if (call->run)
-                run_stop(call->run, "stopped by a handler");
-}
-
-static void a_handler_may_stop(void **state)
-{
-        struct call call;
-
-        call_init(&call, *state, "GET", "/hello.php");
-        call.on_head = stop_here;
-        call_run(&call);
-        assert_int_equal(call.how.outcome, RUN_STOPPED);
-        assert_true(rig_is_dead(call.pid));
-        call_fini(&call);
-        php_still_serves(*state);
-}
-
-static void pause_here(struct call *call)
-{
-        run_pause(call->run);
-        call->paused = true;
-}
-
-static bool is_paused(void *arg)
-{
-        return ((struct call *)arg)->paused;
-}
-
-static void a_paused_run_can_be_stopped(void **state)
-{
-        struct rig *rig = *state;
-        struct call call;
-
-        call_init(&call, rig, "GET", "/big.php?mb=10");
-        call.on_data = pause_here;
-        rig_until_free(rig, 1);
-        call_start(&call);
-        rig_until(rig, is_paused, &call);
-        run_stop(call.run, "enough");
-        call_until_end(&call);
-        assert_int_equal(call.how.outcome, RUN_STOPPED);
-        assert_true(rig_is_dead(call.pid));
-        call_fini(&call);
-        php_still_serves(rig);
-}
-
-static void a_paused_run_can_be_hung_up(void **state)
-{
-        struct rig *rig = *state;
-        struct call call;
-
-        call_init(&call, rig, "GET", "/big.php?mb=10");
-        call.on_head = pause_here;
-        rig_until_free(rig, 1);
-        call_start(&call);
-        rig_until(rig, is_paused, &call);
-        run_hang_up(call.run);
-        call_until_end(&call);
-        assert_hung_up(&call);
-        assert_int_equal(call.data_bytes, 0);
-        call_fini(&call);
-        php_still_serves(rig);
-        assert_int_equal(stats_of(rig).started, 1);
-}
-
-/* ---- back-pressure ---- */
-
-static bool is_asleep(void *arg)
-{
-        return rig_state(((struct call *)arg)->pid) == 'S';
-}
-
-static long resident_kb(void)
-{
-        long pages = 0;
-        FILE *f = fopen("/proc/self/statm", "re");
-
-        assert_non_null(f);
-        assert_int_equal(fscanf(f, "%*d %ld", &pages), 1);
-        fclose(f);
-        return pages * (sysconf(_SC_PAGESIZE) / 1024);
-}
-
-static void check_big(struct call *call, uint64_t mb)
-{
-        assert_int_equal(call->how.outcome, RUN_SUCCEEDED);
-        assert_int_equal(call->data_bytes, mb << 20);
-        for (uint64_t i = 0; !call->count_only && i < mb << 20; i += 4099)
-                assert_int_equal(buf_data(&call->data)[i], 'A' + (i >> 20) % 26);
-}
-
-static void a_paused_script_blocks_and_memory_does_not_grow(void **state)
-{
-        struct rig *rig = *state;
-        struct call call;
-        unsigned pauses = 0;
-        uint64_t bytes;
-        long before;
-
-        call_init(&call, rig, "GET", "/big.php?mb=50");
-        call.count_only = true;
-        call.on_data = pause_here;
-        rig_until_free(rig, 1);
-        before = resident_kb();
-        call_start(&call);
-        while (!call.ended) {
-                rig_until(rig, is_paused, &call);
-                bytes = call.data_bytes;
-                if (pauses++ < 5) {
-                        rig_until(rig, is_asleep, &call);
-                        assert_int_equal(call.data_bytes, bytes);
-                }
-                if (pauses > 400)
-                        call.on_data = NULL;
-                call.paused = false;
-                run_resume(call.run);
-                assert_int_equal(call.data_bytes, bytes); /* never inside the call */
-                if (!call.on_data)
-                        call_until_end(&call);
-        }
-        check_big(&call, 50);
-        assert_true(resident_kb() - before < 8 << 10);
-        call_fini(&call);
-}
-
-/* Paused at every piece, the reply comes out whole: what followed in the same read, END_REQUEST included, is
- * held. */
-static void pausing_at_every_piece_loses_nothing(void **state)
-{
-        struct rig *rig = *state;
-        struct call call;
-
-        for (int mb = 0; mb < 3; mb++) {
-                char target[32];
-
-                snprintf(target, sizeof(target), "/big.php?mb=%d", mb);
-                call_init(&call, rig, "GET", target);
-                call.on_head = pause_here;
-                call.on_data = pause_here;
-                rig_until_free(rig, 1);
-                call_start(&call);
-                while (!call.ended) {
-                        uv_run(&rig->loop, UV_RUN_ONCE);
-                        if (call.paused && call.run) {
-                                call.paused = false;
-                                run_resume(call.run);
-                        }
-                }
-                check_big(&call, (uint64_t)mb);
-                call_fini(&call);
-        }
-        php_still_serves(rig);
-        assert_int_equal(stats_of(rig).started, 1);
-}
-
-static void a_worker_that_dies_while_paused_waits_for_resume(void **state)
-{
-        struct rig *rig = *state;
-        struct call call;
-        uint64_t bytes;
-
-        call_init(&call, rig, "GET", "/kill.php?after");
-        call.on_head = pause_here;
-        rig_until_free(rig, 1);
-        call_start(&call);
-        rig_until(rig, is_paused, &call);
-        rig_until_dead(rig, call.pid);
-        for (int i = 0; i < 20; i++)
-                uv_run(&rig->loop, UV_RUN_ONCE);
-        bytes = call.data_bytes;
-        assert_false(call.ended);
-        call.paused = false;
-        run_resume(call.run);
-        call_until_end(&call);
-        assert_int_equal(bytes, 0);
-        assert_string_equal(call_text(&call), "partial");
-        assert_int_equal(call.how.outcome, RUN_CRASHED);
-        assert_int_equal(call.how.signal, SIGKILL);
-        call_fini(&call);
-        php_still_serves(rig);
-}
-
-/* ---- more from handlers ---- */
-
-struct pair {
-        struct call first, second;
-};
-
-static void start_the_second(struct call *call)
-{
-        struct pair *pair = (struct pair *)call;
-
-        call_start(&pair->second);
-}
-
-static void the_end_may_start_the_next_request(void **state)
-{
-        struct pair pair;
-
-        call_init(&pair.first, *state, "GET", "/hello.php");
-        call_init(&pair.second, *state, "GET", "/hello.php");
-        pair.first.on_end = start_the_second;
-        call_run(&pair.first);
-        call_until_end(&pair.second);
-        assert_string_equal(call_text(&pair.second), "hello");
-        call_fini(&pair.first);
-        call_fini(&pair.second);
-}
-
-static void tells_worker_and_pid(void **state)
-{
-        struct rig *rig = *state;
-        struct call call;
-        char *text;
-
-        call_init(&call, rig, "GET", "/pid.php");
-        rig_until_free(rig, 1);
-        call_start(&call);
-        assert_int_equal(run_worker(call.run), 1);
-        call_until_end(&call);
-        text = mem_printf("%d", call.pid);
-        assert_string_equal(call_text(&call), text);
-        free(text);
-        call_fini(&call);
-}
-
-#define PHP(name)       cmocka_unit_test_setup_teardown(name, open_php, close_rig)
-#define RESPONDER(name) cmocka_unit_test_setup_teardown(name, open_responder, close_rig)
+#define PHP(name)       cmocka_unit_test_setup_teardown(name, rig_setup_php, rig_teardown)
+#define RESPONDER(name) cmocka_unit_test_setup_teardown(name, rig_setup_responder, rig_teardown)
 
 static int tests(void)
 {
@@ -928,20 +456,6 @@ static int tests(void)
                 RESPONDER(an_exit_code_beside_a_complete_reply_is_kept),
                 RESPONDER(stderr_records_arrive_as_log),
                 RESPONDER(records_of_another_request_are_ignored),
-                PHP(a_silent_script_runs_to_its_end_without_its_caller),
-                PHP(a_writing_script_is_aborted_without_its_caller),
-                PHP(a_handler_may_hang_up),
-                PHP(hanging_up_before_the_body_is_written_waits_for_it),
-                PHP(a_worker_that_dies_without_its_caller_is_replaced),
-                PHP(a_stopped_run_ends_when_its_worker_is_reaped),
-                PHP(a_handler_may_stop),
-                PHP(a_paused_run_can_be_stopped),
-                PHP(a_paused_run_can_be_hung_up),
-                PHP(a_paused_script_blocks_and_memory_does_not_grow),
-                PHP(pausing_at_every_piece_loses_nothing),
-                PHP(a_worker_that_dies_while_paused_waits_for_resume),
-                PHP(the_end_may_start_the_next_request),
-                PHP(tells_worker_and_pid),
         };
 
         return cmocka_run_group_tests(all, NULL, NULL);

@@ -13,14 +13,6 @@
 #include "base/mem.h"
 #include "rig.h"
 
-static struct pool_stats stats_of(struct rig *rig)
-{
-        struct pool_stats stats;
-
-        pool_stats(rig->pool, &stats);
-        return stats;
-}
-
 static bool all_ended(void *arg)
 {
         struct call *calls = arg;
@@ -45,15 +37,15 @@ static void three_workers_run_three_requests_at_once(void **state)
         }
         call_init(&fourth, &rig, "GET", "/hello.php");
         assert_int_equal(call_try(&fourth, &cause), POOL_BUSY);
-        assert_int_equal(stats_of(&rig).busy, 3);
-        assert_int_equal(stats_of(&rig).alive, 3);
-        assert_int_equal(stats_of(&rig).workers, 3);
+        assert_int_equal(rig_stats(&rig).busy, 3);
+        assert_int_equal(rig_stats(&rig).alive, 3);
+        assert_int_equal(rig_stats(&rig).workers, 3);
         rig_until(&rig, all_ended, calls);
         for (int i = 0; i < 3; i++) {
                 assert_int_equal(calls[i].how.outcome, RUN_SUCCEEDED);
                 call_fini(&calls[i]);
         }
-        assert_int_equal(stats_of(&rig).requests, 3);
+        assert_int_equal(rig_stats(&rig).requests, 3);
         call_fini(&fourth);
         free(target);
         rig_close(&rig);
@@ -81,7 +73,7 @@ static void a_worker_that_dies_costs_nobody_else_a_request(void **state)
         rig_touch(until);
         call_until_end(&silent);
         assert_int_equal(silent.how.outcome, RUN_SUCCEEDED);
-        assert_int_equal(stats_of(&rig).died, 1);
+        assert_int_equal(rig_stats(&rig).died, 1);
         call_fini(&silent);
         call_fini(&killing);
         free(until);
@@ -120,8 +112,8 @@ static void workers_are_recycled_after_so_many_requests(void **state)
                 free(pid);
         }
         rig_until_free(&rig, 1);
-        assert_int_equal(stats_of(&rig).started, 4);
-        assert_int_equal(stats_of(&rig).died, 0);
+        assert_int_equal(rig_stats(&rig).started, 4);
+        assert_int_equal(rig_stats(&rig).died, 0);
         free(all);
         rig_close(&rig);
 }
@@ -143,7 +135,7 @@ static void recycling_waits_for_a_script_without_its_caller(void **state)
         rig_until_file(&rig, begun);
         run_hang_up(call.run);
         call_until_end(&call);
-        assert_int_equal(stats_of(&rig).started, 1);
+        assert_int_equal(rig_stats(&rig).started, 1);
         assert_false(rig_is_dead(call.pid));
         rig_touch(until);
         rig_until_file(&rig, done);
@@ -152,8 +144,8 @@ static void recycling_waits_for_a_script_without_its_caller(void **state)
         assert_string_equal(got, wanted);
         rig_until_dead(&rig, call.pid);
         rig_until_free(&rig, 1);
-        assert_int_equal(stats_of(&rig).started, 2);
-        assert_int_equal(stats_of(&rig).died, 0);
+        assert_int_equal(rig_stats(&rig).started, 2);
+        assert_int_equal(rig_stats(&rig).died, 0);
         call_fini(&call);
         free(until);
         free(done);
@@ -176,7 +168,7 @@ static void an_idle_worker_that_is_killed_is_replaced(void **state)
         rig_until_free(&rig, 1);
         again = call_get(&rig, "/pid.php");
         assert_string_not_equal(pid, again);
-        assert_int_equal(stats_of(&rig).died, 1);
+        assert_int_equal(rig_stats(&rig).died, 1);
         free(pid);
         free(again);
         rig_close(&rig);
@@ -218,7 +210,7 @@ static void a_new_worker_takes_compiled_scripts_from_its_predecessor(void **stat
         call_init(&call, &rig, "GET", target);
         call_run(&call);
         assert_string_equal(call_text(&call), "one");
-        assert_int_equal(stats_of(&rig).started, 3);
+        assert_int_equal(rig_stats(&rig).started, 3);
         call_fini(&call);
         free(cache);
         free(file);
@@ -294,7 +286,7 @@ static void a_program_that_is_not_there_is_named(void **state)
 
 static bool is_third_death(void *arg)
 {
-        return stats_of(arg).died >= 3;
+        return rig_stats(arg).died >= 3;
 }
 
 static void a_worker_that_cannot_start_is_tried_with_growing_pauses(void **state)
@@ -425,7 +417,7 @@ static void any_fastcgi_program_on_fd_0_will_do(void **state)
                 assert_string_equal(got, "0 bytes");
                 free(got);
         }
-        assert_int_equal(stats_of(&rig).started, 2);
+        assert_int_equal(rig_stats(&rig).started, 2);
         rig_close(&rig);
 }
 
