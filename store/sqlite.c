@@ -189,7 +189,8 @@ static int do_update(struct engine *e, struct store_op *op)
                 r = rows_add_run(e, op->job->id.seq, &before);
         if (r == SQLITE_OK && reply)
                 r = sync_body(e, &op->job->reply.body);
-        if (r == SQLITE_OK && reply)
+        /* a first run that has not ended has no earlier reply */
+        if (r == SQLITE_OK && reply && (before.number > 1 || state != JOB_RUNNING))
                 r = rows_reply_file(e, op->job->id.seq);
         if (r == SQLITE_OK && reply)
                 r = rows_set_reply(e, op->job);
