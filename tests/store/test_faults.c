@@ -306,7 +306,8 @@ static void a_disk_that_is_really_full_refuses_and_keeps_honestly(void **state)
         store_close(rig->store);
         rig->store = NULL;
         if (mount("tmpfs", rig->folder, "tmpfs", 0, "size=3m") < 0) {
-                print_message("# skipped: a small file system cannot be mounted here (%s)\n", strerror(errno));
+                print_message("# skipped: a small file system cannot be mounted here (%s)\n",
+                              strerror(errno));
                 assert_int_equal(rig_open(rig, &cause), 0);
                 skip();
         }
