@@ -190,6 +190,11 @@ bool conn_is_slow(const struct conn *c)
         return conn_unsent(c) > (c->door->pressed ? CONN_OUT_PRESSED : CONN_OUT_HIGH);
 }
 
+bool conn_is_busy(const struct conn *c)
+{
+        return !c->closing && (c->ex || conn_unsent(c) > 0);
+}
+
 size_t conn_memory(const struct conn *c)
 {
         size_t bytes = sizeof(*c) + c->in.cap + c->out.cap + c->sending.cap;

@@ -19,6 +19,7 @@ void conn_accept(struct door *door);         /* a connection is waiting at the l
 size_t conn_memory(const struct conn *conn); /* bytes that its buffers and its body hold */
 void conn_tick(struct conn *conn);           /* look at its deadline */
 void conn_run(struct conn *conn);            /* it is dirty: take up buffered input, flush output */
+bool conn_is_busy(const struct conn *conn);  /* it has an exchange, or unsent bytes */
 void conn_drain(struct conn *conn);          /* close it when idle */
 void conn_close(struct conn *conn);          /* now, whatever it does */
 struct conn *conn_next(const struct conn *conn);

@@ -255,6 +255,14 @@ void door_drain(struct door *door)
         }
 }
 
+bool door_is_busy(const struct door *door)
+{
+        for (const struct conn *c = door->conns; c; c = conn_next(c))
+                if (conn_is_busy(c))
+                        return true;
+        return false;
+}
+
 void door_close(struct door *door, void (*done)(void *arg), void *arg)
 {
         struct conn *next;

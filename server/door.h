@@ -68,6 +68,8 @@ const char *door_address(const struct door *door); /* with the real port: "127.0
 const char *door_date(struct door *door);          /* the Date field's value, made once a second */
 void door_drain(
         struct door *door); /* no new connections, idle ones are closed, others after the reply under way */
+/* Whether a request is under way at a connection, or a reply has not wholly left. */
+bool door_is_busy(const struct door *door);
 void door_close(struct door *door, void (*done)(void *arg),
                 void *arg); /* everything now; done comes from the loop, then door_free */
 void door_free(struct door *door);

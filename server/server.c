@@ -92,6 +92,8 @@ static void server_close_rest(struct server *s)
         close_handle((uv_handle_t *)&s->term);
         close_handle((uv_handle_t *)&s->interrupt);
         close_handle((uv_handle_t *)&s->hup);
+        signal(SIGTERM, SIG_IGN); /* one more would only spoil the exit code */
+        signal(SIGINT, SIG_IGN);
         close_handle((uv_handle_t *)&s->drain);
         close_handle((uv_handle_t *)&s->watch);
         uv_stop(&s->loop);
@@ -100,7 +102,8 @@ static void server_close_rest(struct server *s)
 /* Looks where the shutdown stands and takes the next step; called whenever something has ended. */
 static void server_step(struct server *s)
 {
-        if (s->phase == PHASE_DRAINING && jobs_are_idle(s->jobs) && s->front.desk.active == 0)
+        if (s->phase == PHASE_DRAINING && jobs_are_idle(s->jobs) && s->front.desk.active == 0 &&
+            !door_is_busy(s->front_door) && !door_is_busy(s->control_door))
                 server_close_doors(s);
         else if (s->phase == PHASE_CLOSING && s->closing == 0)
                 s->phase = PHASE_STORING;

@@ -131,9 +131,9 @@ void player_start(struct player *p, const struct play *plays, size_t count)
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
         memset(p, 0, sizeof(*p));
-        p->plays = plays;
-        p->count = count;
         assert_true(count <= PLAYS_MAX);
+        memcpy(p->plays, plays, count * sizeof(*plays));
+        p->count = count;
         for (size_t i = 0; i < PLAYS_MAX; i++)
                 buf_init(&p->requests[i], REQUEST_MAX);
         strcpy(p->folder, "/tmp/sendoff-player-XXXXXX");

@@ -20,7 +20,7 @@ struct play {
 
 struct player {
         char folder[64], path[96], address[112];
-        const struct play *plays;
+        struct play plays[PLAYS_MAX]; /* the player's own: the caller's may be gone before its thread is */
         size_t count;
         struct buf requests[PLAYS_MAX]; /* as they came; read them after player_stop */
         size_t played, connections;
