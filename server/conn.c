@@ -15,9 +15,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/chunked.h"
+#include "server/address.h"
 
-#define LINGER_MS    2000
-#define ADDRESS_SIZE 64
+#define LINGER_MS 2000
 
 enum conn_state {
         CONN_HEAD,
@@ -626,27 +626,6 @@ void conn_drain(struct conn *c)
 
 /* ---- the beginning ---- */
 
-static void format_address(char out[ADDRESS_SIZE], const struct sockaddr *sa)
-{
-        char host[48] = "";
-
-        if (sa->sa_family == AF_INET) {
-                struct sockaddr_in in;
-
-                memcpy(&in, sa, sizeof(in));
-                uv_ip4_name(&in, host, sizeof(host));
-                snprintf(out, ADDRESS_SIZE, "%s:%u", host, ntohs(in.sin_port));
-        } else if (sa->sa_family == AF_INET6) {
-                struct sockaddr_in6 in6;
-
-                memcpy(&in6, sa, sizeof(in6));
-                uv_ip6_name(&in6, host, sizeof(host));
-                snprintf(out, ADDRESS_SIZE, "[%s]:%u", host, ntohs(in6.sin6_port));
-        } else {
-                snprintf(out, ADDRESS_SIZE, "unix:");
-        }
-}
-
 static void conn_addresses(struct conn *c)
 {
         struct sockaddr_storage ss;
@@ -658,10 +637,10 @@ static void conn_addresses(struct conn *c)
                 return;
         len = sizeof(ss);
         if (uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&ss, &len) == 0)
-                format_address(c->remote, (const struct sockaddr *)&ss);
+                address_format(c->remote, &ss);
         len = sizeof(ss);
         if (uv_tcp_getsockname(&c->h.tcp, (struct sockaddr *)&ss, &len) == 0)
-                format_address(c->local, (const struct sockaddr *)&ss);
+                address_format(c->local, &ss);
 }
 
 void conn_accept(struct door *door)

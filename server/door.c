@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/access_log.h"
+#include "server/address.h"
 #include "server/conn.h"
 
 #define BACKLOG 1024
@@ -151,7 +152,7 @@ static int listen_tcp(struct door *door, const char *address, struct cause *caus
         struct sockaddr_storage ss;
         struct addrinfo *found;
         int len = sizeof(ss), r;
-        char host[48] = "";
+        char name[ADDRESS_SIZE];
 
         r = parse_address(address, &found, cause);
         if (r < 0)
@@ -163,19 +164,8 @@ static int listen_tcp(struct door *door, const char *address, struct cause *caus
         r = uv_tcp_getsockname(&door->listener.tcp, (struct sockaddr *)&ss, &len);
         if (r < 0)
                 return cause_set(cause, r, "cannot listen on %s: %s", address, uv_strerror(r));
-        if (ss.ss_family == AF_INET6) {
-                struct sockaddr_in6 in6;
-
-                memcpy(&in6, &ss, sizeof(in6));
-                uv_ip6_name(&in6, host, sizeof(host));
-                door->address = mem_printf("[%s]:%u", host, ntohs(in6.sin6_port));
-        } else {
-                struct sockaddr_in in;
-
-                memcpy(&in, &ss, sizeof(in));
-                uv_ip4_name(&in, host, sizeof(host));
-                door->address = mem_printf("%s:%u", host, ntohs(in.sin_port));
-        }
+        address_format(name, &ss);
+        door->address = mem_dup(name);
         return 0;
 }
 
