@@ -375,8 +375,9 @@ void fastcgi_read(struct run *run, struct slice bytes)
 /* Closes the connection of a caller that hung up, once the script has its whole request. */
 static void run_close_when_gone(struct run *run)
 {
-        if (!run->gone || run->outcome != RUN_NONE || run->writing || !(run->sent || run->broken))
+        if (!run->gone || run->outcome != RUN_NONE || run->writing)
                 return;
+        assert(run->sent || run->broken);
         run_decide(run, RUN_STOPPED, 0, "the caller hung up");
         run->dropped = true;
         worker_drop_link(run->worker);

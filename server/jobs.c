@@ -355,6 +355,7 @@ static void entry_claimed(struct store_op *op)
         struct entry *e = op->arg;
         struct jobs *jobs = e->jobs;
         struct job_id id = e->job->id;
+        enum job_state state = e->job->state;
         int status = op->status;
 
         jobs->under_way--;
@@ -365,7 +366,11 @@ static void entry_claimed(struct store_op *op)
                 entry_start(e);
                 return;
         }
+        if (status == STORE_CONFLICT && state == JOB_FAILED) /* the file of its body is gone */
+                jobs_count_move(jobs, JOB_READY, JOB_FAILED, e->job->request.body.len);
         entry_free(e);
+        if (status == STORE_CONFLICT && state == JOB_FAILED)
+                jobs_notify(jobs, id.seq);
         if (status != STORE_CONFLICT && status != STORE_NOT_FOUND) {
                 window_return(&jobs->window, &id);
                 uv_timer_start(&jobs->again, jobs_turn_again, UNSAVED_RETRY_MS, 0);

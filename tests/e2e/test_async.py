@@ -156,6 +156,20 @@ def test_a_job_that_kills_its_worker_every_time_ends_dead_after_three(server):
     assert server.get("/hello.php").status == 200
 
 
+def test_a_queued_job_whose_body_was_taken_away_ends_failed_and_says_so(make_server, tmp_path):
+    server = make_server(workers=1)
+    go = tmp_path / "go"
+    held = server.send_off(f"/slow.php?until={go}").json["id"]
+    until(lambda: server.job(held)["state"] == "running", "the first job")
+    job = server.send_off("/echo.php", b"x" * 100000).json["id"]
+    for name in os.listdir(server.data + "/files"):
+        os.unlink(f"{server.data}/files/{name}")
+    go.touch()
+    record = server.wait(job)
+    assert record["state"] == "failed" and record["reason"] and server.wait(held)["state"] == "succeeded"
+    assert server.wait(server.send_off("/hello.php").json["id"])["state"] == "succeeded"
+
+
 def test_foreground_requests_come_before_queued_jobs(make_server, tmp_path):
     server = make_server(workers=2)
     go = tmp_path / "go"
