@@ -133,7 +133,7 @@ static void orphan(void)
         pid_t child = fork();
 
         if (child == 0) {
-                alarm(20);
+                alarm(120); /* the test kills it */
                 for (;;)
                         pause();
         }

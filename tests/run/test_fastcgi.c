@@ -328,6 +328,7 @@ static void a_program_left_behind_delays_the_end_only_a_little(void **state)
         assert_int_equal(call.how.exit_code, 9);
         call_fini(&call);
         call_expect(*state, "/x", "0 bytes");
+        assert_int_equal(kill(-call.pid, SIGKILL), 0); /* it was still there */
 }
 
 /* ---- replies of no use ---- */

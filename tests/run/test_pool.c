@@ -371,14 +371,55 @@ static void on_down(void *arg)
         rig->pool = NULL;
 }
 
-static void stop_in_here(struct call *call)
-{
-        pool_stop(call->rig->pool, on_down, call->rig);
-}
-
 static bool is_down(void *arg)
 {
         return ((struct rig *)arg)->stopped;
+}
+
+static bool is_alone(void *arg)
+{
+        struct pool_stats stats = rig_stats(arg);
+
+        return stats.died >= 1 && stats.alive == 1;
+}
+
+static void count_and_free(void *arg)
+{
+        struct rig *rig = arg;
+
+        rig->freed = (unsigned)rig_stats(rig).started; /* at the end */
+        on_down(rig);
+}
+
+/* One worker ignores SIGTERM, the other's pause would end before the first is killed. */
+static void nothing_is_started_while_stopping(void **state)
+{
+        char sh[] = "sh", c[] = "-c", script[256];
+        char *words[] = { sh, c, script, NULL };
+        struct rig rig;
+        unsigned started;
+        uint64_t from;
+
+        snprintf(script, sizeof(script),
+                 "trap '' TERM; mkdir /tmp/sendoff-lock-%d 2>/dev/null || exit 1; while :; do sleep 0.05; "
+                 "done",
+                 (int)getpid());
+        rig_open(&rig, words, 2, 0);
+        rig_until(&rig, is_alone, &rig);
+        started = (unsigned)rig_stats(&rig).started;
+        from = uv_hrtime();
+        pool_stop(rig.pool, count_and_free, &rig);
+        rig_until(&rig, is_down, &rig);
+        assert_true(uv_hrtime() - from >= 1000000000); /* it was not just quick */
+        assert_int_equal(rig.freed, started);
+        snprintf(script, sizeof(script), "/tmp/sendoff-lock-%d", (int)getpid());
+        assert_int_equal(rmdir(script), 0);
+        rig_close(&rig);
+}
+
+static void stop_in_here(struct call *call)
+{
+        pool_stop(call->rig->pool, on_down, call->rig);
 }
 
 static void handlers_may_stop_the_pool(void **state)
@@ -401,6 +442,29 @@ static void handlers_may_stop_the_pool(void **state)
                 call_fini(&call);
                 rig_close(&rig);
         }
+}
+
+static void keep_freed(struct call *call)
+{
+        call->status = (int)call->rig->freed;
+}
+
+static void the_owner_hears_of_a_free_worker_after_the_end(void **state)
+{
+        struct call call;
+        struct rig rig;
+        int before;
+
+        rig_open_php(&rig, 1, 0);
+        rig_until_free(&rig, 1);
+        before = (int)rig.freed;
+        call_init(&call, &rig, "GET", "/hello.php");
+        call.on_end = keep_freed;
+        call_run(&call);
+        assert_int_equal(call.status, before);
+        assert_int_equal(rig.freed, before + 1);
+        call_fini(&call);
+        rig_close(&rig);
 }
 
 /* ---- a program that is not PHP ---- */
@@ -435,7 +499,9 @@ static int tests(void)
                 cmocka_unit_test(a_worker_that_cannot_start_is_tried_with_growing_pauses),
                 cmocka_unit_test(stopping_puts_back_what_runs_and_ends_what_does_not),
                 cmocka_unit_test(stopping_at_once_after_starting_is_fine),
+                cmocka_unit_test(nothing_is_started_while_stopping),
                 cmocka_unit_test(handlers_may_stop_the_pool),
+                cmocka_unit_test(the_owner_hears_of_a_free_worker_after_the_end),
                 cmocka_unit_test(any_fastcgi_program_on_fd_0_will_do),
         };
 

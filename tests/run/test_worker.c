@@ -28,10 +28,10 @@ static int system_call(int pid)
         return line[0] >= '0' && line[0] <= '9' ? atoi(line) : -1;
 }
 
-/* Children of pid that have become the worker program. */
+/* A child of pid, of that name. */
 static int child_of(int pid, const char *name)
 {
-        char *command = mem_printf("pgrep -P %d -x %s", pid, name);
+        char *command = mem_printf("pgrep -P %d %s", pid, name);
         FILE *f = popen(command, "re");
         int child = 0;
 
@@ -157,6 +157,31 @@ static void its_stderr_becomes_log_lines_up_to_the_last_word(void **state)
         free(log);
 }
 
+/* Nothing is read before it has ended: all of it, and more than one turn of the loop reads, is its last
+ * words. */
+static void much_stderr_right_before_the_end_is_not_lost(void **state)
+{
+        char sh[] = "sh", c[] = "-c",
+             script[] = "head -c 50000 /dev/zero | tr '\\0' y | fold -w 500 >&2; echo >&2; printf last >&2; "
+                        "exit 5";
+        char *words[] = { sh, c, script, NULL }, *log;
+        struct capture capture;
+        struct rig rig;
+        int pid;
+
+        capture_begin(&capture);
+        rig_open(&rig, words, 1, 0);
+        pid = child_of(getpid(), "-f sh");
+        assert_true(pid > 0);
+        while (!rig_is_dead(pid))
+                usleep(1000);
+        rig_until(&rig, has_died, &rig);
+        rig_close(&rig);
+        log = capture_end(&capture);
+        assert_in(log, "text=\"last\"\n");
+        free(log);
+}
+
 static void a_program_that_cannot_be_executed_says_why(void **state)
 {
         char folder[] = "/tmp"; /* executable for access(), not for exec */
@@ -238,6 +263,7 @@ static int tests(void)
                 cmocka_unit_test(a_fresh_worker_waits_in_accept_not_on_a_connection),
                 cmocka_unit_test(a_signal_from_the_terminal_does_not_reach_it),
                 cmocka_unit_test(its_stderr_becomes_log_lines_up_to_the_last_word),
+                cmocka_unit_test(much_stderr_right_before_the_end_is_not_lost),
                 cmocka_unit_test(a_program_that_cannot_be_executed_says_why),
                 cmocka_unit_test(workers_die_with_a_server_that_is_killed),
         };
