@@ -81,8 +81,6 @@ int url_path_normalise(struct slice raw, struct buf *out)
         rest = buf_slice(&decoded);
         if (r == 0 && memchr(rest.ptr, '\0', rest.len))
                 r = -EINVAL;
-        if (r == 0 && rest.ptr[0] != '/')
-                r = -EINVAL;
         while (r == 0 && slice_cut(&rest, '/', &piece))
                 r = add_segment(&segments, piece, out, base);
         /* "/a/", "/a/." and "/a/.." name folders */

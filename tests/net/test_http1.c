@@ -134,7 +134,7 @@ static void reads_a_request(void **state)
         struct parse *p = *state;
 
         assert_int_equal(REQUEST(p, "POST /mail.php?to=a&b HTTP/1.1\r\nHost: example.com:8080\r\n"
-                                    "content-LENGTH: 5\r\nX-Empty:\r\nX-Blank: \t a b \t\r\n\r\n"),
+                                    "content-LENGTH:5\r\nX-Empty:\r\nX-Blank: \t a b \t\r\n\r\n"),
                          0);
         assert_slice(p->req.method, "POST");
         assert_slice(p->req.target, "/mail.php?to=a&b");
@@ -202,10 +202,9 @@ static void serves_the_asterisk_to_options(void **state)
 
 static void tells_hosts_from_what_is_none(void **state)
 {
-        static const char *const good[] = {
-                "a",        "a:80",  "a:",        "127.0.0.1:8080", "[::1]",
-                "[::1]:80", "a_b-c", "%C3%A9.de", "a!$&'()*+;=",    "xn--e1a.example."
-        };
+        static const char *const good[] = { "a",     "a:80",      "a:",          "127.0.0.1:8080",
+                                            "[::1]", "[::1]:80",  "a:9",         "a:0",
+                                            "a_b-c", "%C3%A9.de", "a!$&'()*+;=", "xn--e1a.example." };
         static const char *const bad[] = { "a b",    "a/b",     "a@b",      "a,b",  "a:b",  "a:1:2",
                                            "a:+1",   "::1",     "[::1",     "[]",   "::1]", "[::1]a",
                                            "[g::1]", "[::1]:a", "[[::1]]",  "a\\b", ":80",  "",
@@ -402,6 +401,8 @@ static const struct refusal lines[] = {
         { "version of three digits", SLICE("GET / HTTP/1.11\r\n" H CR), 400 },
         { "version of one digit", SLICE("GET / HTTP/1\r\n" H CR), 400 },
         { "version without a number", SLICE("GET / HTTP/x.1\r\n" H CR), 400 },
+        { "version with a letter", SLICE("GET / HTTP/1.x\r\n" H CR), 400 },
+        { "HTTP/9.0", SLICE("GET / HTTP/9.0\r\n" H CR), 505 },
         { "HTTP/2.0", SLICE("PRI * HTTP/2.0\r\n\r\n"), 505 },
         { "HTTP/0.9, said", SLICE("GET / HTTP/0.9\r\n" H CR), 505 },
         { "a fragment", SLICE("GET /a#b HTTP/1.1\r\n" H CR), 400 },
@@ -551,6 +552,7 @@ static void refuses_malformed_replies(void **state)
                 SLICE("HTTP/1.1 20\r\n\r\n"),
                 SLICE("HTTP/1.1 2000 OK\r\n\r\n"),
                 SLICE("HTTP/1.1 200OK\r\n\r\n"),
+                SLICE("HTTP/1.1 200X\r\n\r\n"),
                 SLICE("HTTP/1.1  200 OK\r\n\r\n"),
                 SLICE("HTTP/1.1 099 OK\r\n\r\n"),
                 SLICE("HTTP/1.1 600 OK\r\n\r\n"),

@@ -89,10 +89,11 @@ static void hears_how_long_to_wait(void **state)
 static void ignores_a_wait_that_is_no_number(void **state)
 {
         static const struct slice rows[] = {
-                SLICE("wait"),       SLICE("wait="),    SLICE("wait=-1"),  SLICE("wait=+1"),
-                SLICE("wait=1.5"),   SLICE("wait=1 2"), SLICE("wait=0x1"), SLICE("wait=\"\""),
-                SLICE("wait=\"1"),   SLICE("wait=a"),   SLICE("waits=1"),  SLICE("foo;wait=1"),
-                SLICE("foo=wait=1"), SLICE("wait;=1"),
+                SLICE("wait"),     SLICE("wait="),     SLICE("wait=-1"),    SLICE("wait=+1"),
+                SLICE("wait=1.5"), SLICE("wait=1 2"),  SLICE("wait=0x1"),   SLICE("wait=\"\""),
+                SLICE("wait=\"1"), SLICE("wait=\"12"), SLICE("wait=12\""),  SLICE("wait=123\""),
+                SLICE("wait=a"),   SLICE("waits=1"),   SLICE("foo;wait=1"), SLICE("foo=wait=1"),
+                SLICE("wait;=1"),
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
