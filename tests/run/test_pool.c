@@ -485,6 +485,51 @@ static void any_fastcgi_program_on_fd_0_will_do(void **state)
         rig_close(&rig);
 }
 
+/* libfcgi by way of perl. It does not answer GET_VALUES: the probe is over when it has read that and hangs
+ * up. */
+static void a_libfcgi_program_will_do(void **state)
+{
+        char perl[] = "perl", module[] = "-MFCGI", e[] = "-e",
+             script[] =
+                     "$| = 1; my $r = FCGI::Request(); while ($r->Accept() >= 0) { read(STDIN, my $b, 99); "
+                     "print qq{Content-Type: text/plain\\r\\n\\r\\n$ENV{REQUEST_METHOD} $$ $b};"
+                     "if ($ENV{QUERY_STRING}) { 1 until -e $ENV{QUERY_STRING} } }";
+        char *words[] = { perl, module, e, script, NULL }, *until, *target, *got;
+        struct call call;
+        struct rig rig;
+
+        if (system("perl -MFCGI -e 1 2>/dev/null") != 0)
+                skip();
+        rig_open(&rig, words, 1, 0);
+        for (int i = 0; i < 50; i++) {
+                call_init(&call, &rig, "POST", "/x");
+                call_body(&call, "body", 4);
+                call_run(&call);
+                got = mem_printf("POST %d body", call.pid);
+                assert_string_equal(call_text(&call), got);
+                free(got);
+                call_fini(&call);
+        }
+        until = rig_path(&rig, "until");
+        target = mem_printf("/x?%s", until);
+        call_init(&call, &rig, "GET", target);
+        call_start(&call);
+        run_hang_up(call.run);
+        call_until_end(&call);
+        assert_int_equal(call.how.outcome, RUN_STOPPED);
+        assert_int_equal(rig_stats(&rig).busy, 1);
+        rig_touch(until);
+        rig_until_free(&rig, 1);
+        got = mem_printf("GET %d ", call.pid);
+        call_expect(&rig, "/x", got);
+        assert_int_equal(rig_stats(&rig).started, 1);
+        free(got);
+        free(until);
+        free(target);
+        call_fini(&call);
+        rig_close(&rig);
+}
+
 static int tests(void)
 {
         const struct CMUnitTest all[] = {
@@ -503,6 +548,7 @@ static int tests(void)
                 cmocka_unit_test(handlers_may_stop_the_pool),
                 cmocka_unit_test(the_owner_hears_of_a_free_worker_after_the_end),
                 cmocka_unit_test(any_fastcgi_program_on_fd_0_will_do),
+                cmocka_unit_test(a_libfcgi_program_will_do),
         };
 
         return cmocka_run_group_tests(all, NULL, NULL);
