@@ -13,7 +13,7 @@ import time
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SENDOFF = os.environ.get("SENDOFF", os.path.join(ROOT, "build", "sendoff"))
+SENDOFF = os.path.abspath(os.environ.get("SENDOFF", os.path.join(ROOT, "build", "sendoff")))
 SITE = os.path.join(ROOT, "tests", "e2e", "site")
 PATIENCE = 60  # seconds a condition may take before a test fails; never slept through
 
