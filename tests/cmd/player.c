@@ -132,7 +132,8 @@ void player_start(struct player *p, const struct play *plays, size_t count)
 
         memset(p, 0, sizeof(*p));
         assert_true(count <= PLAYS_MAX);
-        memcpy(p->plays, plays, count * sizeof(*plays));
+        if (count > 0)
+                memcpy(p->plays, plays, count * sizeof(*plays));
         p->count = count;
         for (size_t i = 0; i < PLAYS_MAX; i++)
                 buf_init(&p->requests[i], REQUEST_MAX);

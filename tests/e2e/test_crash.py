@@ -91,7 +91,11 @@ def test_kill_9_under_load_loses_no_receipt_and_overlaps_no_run(make_server, tmp
             assert runs[job][-1][3] is not None and runs[job][-1][0] == record["run"], (record, runs[job])
             assert server.result(job).body.startswith(f"ran {job} {record['run']} ".encode())
     for job, list_ in runs.items():
-        assert all(r[4] == "whole" for r in list_), (job, list_)
+        # A worker that was being fed when the server died may see the end of its connection a moment before its own
+        # death, and so a short body; such a run is cut short like any other, and a whole one follows.
+        assert list_[-1][4] == "whole", (job, list_)
+        for short in (r for r in list_ if r[4] != "whole"):
+            assert any(short[2] - 50_000_000 < k for k in kills) and short[0] < list_[-1][0], (job, list_)
         assert [r[0] for r in list_] == sorted({r[0] for r in list_}), (job, list_)
         for earlier, later in zip(list_, list_[1:]):  # an earlier run has ended, or was killed with its server, before a later one begins
             assert (earlier[3] or min(k for k in kills if k > earlier[2])) <= later[2], (job, list_)
