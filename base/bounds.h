@@ -19,7 +19,6 @@
 #define FCGI_RECORD_MAX   65535      /* content of one FastCGI record (FastCGI 1.0, 3.3) */
 #define FCGI_PARAMS_MAX   (1 << 20)  /* all parameters of one request, encoded */
 #define RUN_LOG_MAX       (64 << 10) /* kept of a run's FastCGI stderr */
-#define PREFER_VALUE_MAX  (4 << 10)  /* all Prefer fields of a request together */
 
 #define JOB_TARGET_MAX  (16 << 10)
 #define JOB_METHOD_MAX  32
