@@ -110,7 +110,13 @@ def test_options_come_from_file_environment_and_command_line_in_that_order(tmp_p
 # ---- workers
 
 def worker_pids(server):
-    return [p for p in server.workers_pids() if open(f"/proc/{p}/cmdline").read().startswith("php-cgi")]
+    def is_worker(pid):
+        try:
+            with open(f"/proc/{pid}/cmdline") as f:
+                return f.read().startswith("php-cgi")
+        except OSError:  # it ended since it was listed
+            return False
+    return [p for p in server.workers_pids() if is_worker(p)]
 
 
 def test_a_worker_killed_while_idle_is_replaced(server):
