@@ -47,19 +47,24 @@ struct job *job_new(void)
         return job;
 }
 
+void job_request_fini(struct job_request *request)
+{
+        free(request->method);
+        free(request->target);
+        free(request->headers);
+        free(request->host);
+        free(request->remote);
+        free(request->local);
+        spool_fini(&request->body);
+}
+
 void job_free(struct job *job)
 {
         if (!job)
                 return;
         free(job->queue);
         free(job->earlier);
-        free(job->request.method);
-        free(job->request.target);
-        free(job->request.headers);
-        free(job->request.host);
-        free(job->request.remote);
-        free(job->request.local);
-        spool_fini(&job->request.body);
+        job_request_fini(&job->request);
         free(job->reply.headers);
         free(job->reply.log);
         spool_fini(&job->reply.body);

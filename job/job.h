@@ -101,6 +101,9 @@ struct job *job_new(void); /* a draft with empty strings, queue "default"; spool
                               (memory only, 0 bytes) */
 void job_free(struct job *job); /* spools are finished: files not kept are removed. NULL is fine */
 
+void job_request_fini(struct job_request *request); /* for a request that is not a job's; job_free does it for
+                                                       one that is */
+
 const char *job_state_name(enum job_state state); /* "ready"; never NULL */
 bool job_state_parse(struct slice name, enum job_state *out);
 bool job_state_is_final(enum job_state state);              /* succeeded, failed, dead, cancelled */

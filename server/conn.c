@@ -23,7 +23,6 @@ enum conn_state {
         CONN_HEAD,
         CONN_BODY,
         CONN_BUSY,
-        CONN_LINGER,
 };
 
 struct conn {
@@ -52,7 +51,7 @@ struct conn {
         char remote[ADDRESS_SIZE], local[ADDRESS_SIZE];
 };
 
-static void conn_process(struct conn *c, struct slice *in);
+static void conn_process_buffered(struct conn *c);
 
 static void conn_dirty(struct conn *c)
 {
@@ -273,21 +272,14 @@ static void conn_flush(struct conn *c)
 
 void conn_run(struct conn *c)
 {
-        struct slice rest;
-
         if (c->closing)
                 return;
         if (c->broken) {
                 conn_close(c);
                 return;
         }
-        if (c->state == CONN_HEAD && !c->finishing && buf_len(&c->in) > 0 && !c->processing) {
-                size_t before = buf_len(&c->in);
-
-                rest = buf_slice(&c->in);
-                conn_process(c, &rest);
-                buf_consume(&c->in, before - rest.len);
-        }
+        if (c->state == CONN_HEAD && !c->finishing && buf_len(&c->in) > 0 && !c->processing)
+                conn_process_buffered(c);
         buf_shrink(&c->in);
         conn_flush(c);
 }
@@ -302,7 +294,7 @@ static void conn_refuse(struct conn *c, int status, const char *detail)
 
         c->state = CONN_BUSY;
         ex->close = true;
-        exchange_problem(ex, status, status == 503 || status == 507 ? 5 : 0, detail);
+        exchange_problem(ex, status, 0, detail);
 }
 
 static void conn_request(struct conn *c)
@@ -323,16 +315,8 @@ static void conn_begin_body(struct conn *c, bool more_here)
 {
         const struct config *config = c->door->c.config;
         const struct http1_request *req = &c->ex->req;
-        const char *detail = NULL;
         char text[160];
-        int status = 0;
 
-        if (c->door->c.ops->head)
-                status = c->door->c.ops->head(c->door->c.arg, req, &detail);
-        if (status) {
-                conn_refuse(c, status, detail);
-                return;
-        }
         if (req->framing == HTTP1_LENGTH && req->content_length > config->body_max) {
                 snprintf(text, sizeof(text),
                          "the body has %llu bytes, at most %llu are taken (option body_max)",
@@ -492,6 +476,15 @@ static void conn_process(struct conn *c, struct slice *in)
         c->processing = false;
 }
 
+static void conn_process_buffered(struct conn *c)
+{
+        size_t before = buf_len(&c->in);
+        struct slice rest = buf_slice(&c->in);
+
+        conn_process(c, &rest);
+        buf_consume(&c->in, before - rest.len);
+}
+
 static void conn_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 
 static void conn_alloc(uv_handle_t *handle, size_t size, uv_buf_t *out)
@@ -555,11 +548,7 @@ static void conn_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         if (buf_len(&c->in) == 0) {
                 conn_process(c, &fresh);
         } else if (buf_append_slice(&c->in, fresh) == 0) {
-                size_t before = buf_len(&c->in);
-                struct slice rest = buf_slice(&c->in);
-
-                conn_process(c, &rest);
-                buf_consume(&c->in, before - rest.len);
+                conn_process_buffered(c);
                 fresh.len = 0;
         }
         if (c->closing)

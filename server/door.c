@@ -68,7 +68,6 @@ static void door_tick(uv_timer_t *handle)
                                 : "the connections hold less memory than they may again",
                         "door=%s connections=%u bytes=%llu memory_max=%llu", door->address, door->conn_count,
                         (unsigned long long)memory, (unsigned long long)door->c.config->memory_max);
-        door->memory = memory;
         door->pressed = pressed;
 }
 

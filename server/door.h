@@ -13,11 +13,8 @@
 struct access_log;
 struct conn;
 
-/* What a door must answer. Both run on the loop. */
+/* What a door must answer. It runs on the loop. */
 struct door_ops {
-        /* A head has come, the body not yet. A status other than 0 (with detail) refuses it before the body
-         * is read. NULL: everything is read. */
-        int (*head)(void *arg, const struct http1_request *req, const char **detail);
         /* A whole request. See server/exchange.h for the exchange's lifetime. */
         void (*request)(void *arg, struct exchange *ex);
 };
@@ -48,8 +45,7 @@ struct door {
         char *address;
         struct conn *conns;
         unsigned conn_count;
-        uint64_t memory; /* held by the connections at the last tick; above memory_max the door is pressed */
-        bool pressed;
+        bool pressed; /* the connections held more than memory_max at the last tick */
         struct conn *dirty;
         int64_t now_ms; /* monotonic, at the last tick or read */
         char date[32];

@@ -61,17 +61,6 @@ int draft_from_exchange(struct job_request *request, struct exchange *ex, struct
         return 0;
 }
 
-void draft_fini(struct job_request *request)
-{
-        free(request->headers);
-        free(request->method);
-        free(request->target);
-        free(request->host);
-        free(request->remote);
-        free(request->local);
-        spool_fini(&request->body);
-}
-
 int draft_reply_block(struct buf *block, const struct http1_header *headers, size_t count)
 {
         static const struct slice ours[] = { { "content-length", 14 }, { "date", 4 }, { "server", 6 } };

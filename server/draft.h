@@ -11,7 +11,6 @@
  * when the headers pass JOB_HEADERS_MAX. */
 int draft_from_exchange(struct job_request *request, struct exchange *ex, struct slice target,
                         struct slice skip) __attribute__((warn_unused_result));
-void draft_fini(struct job_request *request); /* for a request that is not a job's */
 
 /* A reply head as a header block for exchange_head or for the store: without the length, Date and Server. 0
  * or < 0. */

@@ -16,6 +16,8 @@
 #include "server/access_log.h"
 #include "server/conn.h"
 
+#define RETRY_AFTER_S 5
+
 struct exchange *exchange_new(struct conn *conn, struct slice head)
 {
         struct exchange *ex = mem_alloc(sizeof(*ex));
@@ -161,6 +163,8 @@ void exchange_problem(struct exchange *ex, int status, int retry_s, const char *
                             "status", status, "detail", safe);
         text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
         json_decref(problem);
+        if (retry_s == 0 && (status == 503 || status == 507))
+                retry_s = RETRY_AFTER_S;
         if (retry_s > 0)
                 snprintf(extra, sizeof(extra), "Retry-After: %d\r\n", retry_s);
         exchange_reply(ex, status, "application/problem+json", slice_of(extra), slice_of(text ? text : "{}"));

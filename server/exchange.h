@@ -69,7 +69,7 @@ void exchange_abort(struct exchange *ex);
  * Ends the exchange. */
 void exchange_reply(struct exchange *ex, int status, const char *type, struct slice extra, struct slice body);
 /* problem+json (RFC 9457) with the status's reason phrase as title. detail is outside text or a cause; it is
- * escaped. 503 and 429 get Retry-After: retry_s when > 0. Ends the exchange. */
+ * escaped. Retry-After: retry_s when > 0; 503 and 507 always have one. Ends the exchange. */
 void exchange_problem(struct exchange *ex, int status, int retry_s, const char *detail);
 /* A reply body from a spool, sent with back-pressure; takes the spool over. `from` and `length` choose a
  * part. block as in exchange_head. Ends the exchange when done. */

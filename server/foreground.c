@@ -27,7 +27,7 @@ static void foreground_free(struct foreground *f)
 {
         f->desk->active--;
         site_match_fini(&f->match);
-        draft_fini(&f->request);
+        job_request_fini(&f->request);
         free(f);
 }
 

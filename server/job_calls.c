@@ -13,7 +13,6 @@
 #include "base/mem.h"
 
 #define PURGE_FIRST_MS 1000
-#define PURGE_EVERY_MS 1000
 
 /* ---- life ---- */
 

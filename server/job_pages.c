@@ -87,7 +87,7 @@ static struct exchange *visit_take_exchange(struct visit *v)
 
 static void visit_problem(struct visit *v, int status, const char *why)
 {
-        exchange_problem(visit_take_exchange(v), status, status == 503 || status == 507 ? 5 : 0, why);
+        exchange_problem(visit_take_exchange(v), status, 0, why);
 }
 
 /* ---- waiting ---- */

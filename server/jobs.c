@@ -25,7 +25,6 @@
 #include "server/script.h"
 
 #define UNSAVED_RETRY_MS 500
-#define PURGE_EVERY_MS   1000
 
 static void entry_start(struct entry *e);
 static void entry_save(struct entry *e);

@@ -9,6 +9,8 @@
 #include "server/jobs.h"
 #include "server/window.h"
 
+#define PURGE_EVERY_MS 1000
+
 enum entry_phase {
         ENTRY_ADDING,
         ENTRY_STARTING,
