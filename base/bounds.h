@@ -18,7 +18,6 @@
 #define CGI_HEADERS_MAX   256        /* fields in it */
 #define FCGI_RECORD_MAX   65535      /* content of one FastCGI record (FastCGI 1.0, 3.3) */
 #define FCGI_PARAMS_MAX   (1 << 20)  /* all parameters of one request, encoded */
-#define RUN_LOG_MAX       (64 << 10) /* kept of a run's FastCGI stderr */
 
 #define JOB_TARGET_MAX  (16 << 10)
 #define JOB_METHOD_MAX  32
@@ -26,6 +25,13 @@
 #define JOB_RUNS_MAX    1000        /* runs of one job, crashes included */
 #define JOB_CRASHES_MAX 3           /* DESIGN promise 2: the crash budget */
 #define JOB_HEADERS_MAX (256 << 10) /* the stored request's header block */
+#define JOB_RETRIES_MAX 900         /* what may be asked */
+#define JOB_WORDS_MAX   1024        /* words of a command line */
+#define JOB_NOTE_SIZE   200         /* of a progress note, with its NUL */
+#define CONTROL_LINE_MAX 1024       /* one line written to SENDOFF_CONTROL; a longer one is refused */
+#define RUN_LOG_HEAD    (16 << 10)  /* of a run's log the first so many bytes are kept… */
+#define RUN_LOG_TAIL    (48 << 10)  /* …and the last so many; what is between is left out, and said so */
+#define RUN_LOGS_KEPT   10          /* logs of the last so many runs of a job */
 
 #define STORE_BATCH_MAX  4096 /* operations in one group commit */
 #define STORE_LIST_MAX   1000 /* rows in one page of a listing */
@@ -38,6 +44,5 @@
 #define ACCESS_LOG_MAX     (1 << 20) /* unwritten access log lines; more are dropped and counted */
 #define CONN_OUT_MAX       (1 << 20) /* unsent reply bytes of one connection, whatever happens */
 #define RATE_ADDRESSES_MAX 16384     /* addresses whose rate is watched at once */
-#define WORKER_WORDS_MAX   64        /* words of --worker */
 
 #endif

@@ -35,26 +35,30 @@ enum {
                                number is taken; nothing was done */
         STORE_LOCKED = 4,   /* store_open only: another server owns the folder; cause names its pid */
         STORE_NEWER = 5,    /* store_open only: the schema is of a later version of sendoff */
+        STORE_BODY_GONE = 6, /* START only */
 };
 
 enum store_kind {
-        STORE_ADD, /* job: insert it in its state (ready or running), with its request. Marks the body's spool
-                      as kept once it is committed */
+        STORE_ADD, /* job: insert it in its state, with its request. Marks the body's spool as kept once it is
+                      committed. When links.retry_of is set, that job's retried_as is written in the same commit;
+                      CONFLICT when that one is not in a final state, has a retried_as already, or is gone */
         STORE_START,  /* job->id: a ready job becomes running. Fills job entirely (request with body opened),
-                         state already moved by job_start(now_ms). CONFLICT when not ready; also when the
-                         file of its body is gone, then it ends as failed */
-        STORE_UPDATE, /* job: write state, times, crashes, run, and, when reply.status or reply.log is set,
-                         the reply. An earlier run whose number differs is moved to the runs table. Marks the
-                         reply's spool as kept. CONFLICT when the stored job is in a final state */
-        STORE_CANCEL, /* job->id: a scheduled, ready or held job becomes cancelled (job_cancel with now_ms),
-                         filled like GET. CONFLICT when it is running or final: then job is filled, too */
+                         state already moved by job_start(now_ms). CONFLICT when not ready. BODY_GONE when the file
+                         of its body is gone: nothing is changed then, job is filled without it */
+        STORE_UPDATE, /* job: write state, times, retries, crashes, run, progress, and, when reply.kept, the reply;
+                         when reply.log is set, that as the log of job->run.number. An earlier run whose number
+                         differs is moved to the runs table. `added` jobs are inserted as ADD does. Marks the
+                         spools as kept. CONFLICT when the stored job is in a final state, or not in `expect` where
+                         that is set: then nothing is done */
         STORE_GET,    /* job->id: fill the whole record with earlier runs. want_request / want_reply also open
-                         the bodies and load header blocks; -ENOENT when the file of one is gone */
+                         the bodies and load header blocks; -ENOENT when the file of one is gone. want_log: the
+                         logs of its last RUN_LOGS_KEPT runs, oldest first, as op->logs */
         STORE_LIST,   /* list: filled with records as GET does, without bodies and headers, newest first */
-        STORE_READY,  /* ready: the ids of ready jobs with seq > after, oldest first */
-        STORE_RUNNING, /* ready: the ids of jobs that stand as running: for recovery at start */
+        STORE_READY,  /* ready: the ids of ready jobs of one runner with seq > after, oldest first */
+        STORE_RUNNING, /* ready: the ids of jobs that stand as running, of any runner: for recovery at start */
+        STORE_DUE,     /* due: at most `limit` scheduled jobs with run_at_ms <= now_ms become ready */
         STORE_PURGE,   /* purge: forget at most STORE_PURGE_STEP finished jobs with finished_ms < before_ms,
-                          with their files */
+                          with their files and logs */
         STORE_STATS,   /* stats: filled */
 };
 
@@ -69,14 +73,33 @@ struct store_list {
 };
 
 struct store_ready {
+        enum job_runner runner; /* READY only */
         uint64_t after;
         uint32_t limit;
         struct job_id *ids; /* out: array of count; owned by the caller afterwards (free) */
         uint32_t count;
 };
 
+struct store_due_job {
+        struct job_id id;
+        enum job_runner runner;
+};
+
+struct store_due {
+        uint32_t limit;             /* 1 … STORE_LIST_MAX */
+        struct store_due_job *jobs; /* out: array of count, the earliest first; the caller's afterwards (free) */
+        uint32_t count;
+        int64_t next_ms; /* out: when the next one after these is due; 0: none */
+};
+
+struct store_log {
+        uint32_t run;
+        char *text;
+};
+
 struct store_stats {
         uint64_t jobs[JOB_STATES]; /* by state */
+        uint64_t ready[JOB_RUNNERS]; /* the ready ones by runner */
         uint64_t unfinished_bytes; /* request bodies of unfinished jobs */
         uint64_t seq_max;          /* highest number ever given out that reached the store; 0 when none */
 };
@@ -84,10 +107,16 @@ struct store_stats {
 struct store_op {
         enum store_kind kind;
         int64_t now_ms;                /* real time, for the ops that move a state */
-        struct job *job;               /* ADD, START, UPDATE, CANCEL, GET */
-        bool want_request, want_reply; /* GET */
+        struct job *job;               /* ADD, START, UPDATE, GET */
+        bool want_request, want_reply, want_log; /* GET */
+        struct store_log *logs;        /* out of GET: array of log_count; the caller's (free each text, then it) */
+        uint32_t log_count;
+        enum job_state expect; /* UPDATE: JOB_DRAFT none */
+        struct job **added;    /* UPDATE: array of added_count, the caller's */
+        unsigned added_count;
         struct store_list list;
         struct store_ready ready;
+        struct store_due due;
         struct {
                 int64_t before_ms;
                 uint32_t removed; /* out */
