@@ -1,4 +1,5 @@
-/* A line written to SENDOFF_CONTROL: "progress 40/100 mailing", "time-limit 0", "ignore-abort on", "detach". Pure. */
+/* A line written to SENDOFF_CONTROL: "progress 40/100 mailing", "time-limit 0", "ignore-abort on", "detach".
+ * Pure. */
 #ifndef SENDOFF_JOB_CONTROL_LINE_H
 #define SENDOFF_JOB_CONTROL_LINE_H
 
@@ -10,7 +11,7 @@
 #include "base/slice.h"
 
 struct job_progress {
-        bool any; /* something was said */
+        bool any;            /* something was said */
         int64_t done, total; /* total 0: not known */
         char note[JOB_NOTE_SIZE];
 };
@@ -29,9 +30,9 @@ struct control_line {
         bool on;               /* IGNORE_ABORT */
 };
 
-/* line: without its end. 0, or -EINVAL with the sentence. "progress DONE[/TOTAL] [NOTE]" and "progress N% [NOTE]" (of
- * 100): whole numbers, DONE may pass TOTAL; a note is cut at JOB_NOTE_SIZE - 1 bytes, control bytes and what is no
- * UTF-8 become '?'. "time-limit TIME": 30, 30s, 10m, 0. */
+/* line: without its end. 0, or -EINVAL with the sentence. "progress DONE[/TOTAL] [NOTE]" and "progress N%
+ * [NOTE]" (of 100): whole numbers, DONE may pass TOTAL; a note is cut at JOB_NOTE_SIZE - 1 bytes, control
+ * bytes and what is no UTF-8 become '?'. "time-limit TIME": 30, 30s, 10m, 0. */
 int control_line_parse(struct slice line, struct control_line *out, struct cause *cause)
         __attribute__((warn_unused_result));
 

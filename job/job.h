@@ -51,7 +51,7 @@ enum run_outcome {               /* the numbers are on disk: never change one */
 };
 
 enum {
-        CONNECTION_ABORTED = 1,  /* PHP's own bits: a caller hung up, or somebody cancelled */
+        CONNECTION_ABORTED = 1,   /* PHP's own bits: a caller hung up, or somebody cancelled */
         CONNECTION_TIMED_OUT = 2, /* the time limit or the idle limit was reached */
 };
 
@@ -68,7 +68,7 @@ struct job_run {
         int64_t cpu_ms;              /* -1 unknown */
         int64_t peak_rss_kb;         /* -1 unknown */
         char reason[JOB_REASON_MAX]; /* one sentence saying why it failed; "" when it did not */
-        bool may_pass; /* a failure that another run may not have; not stored */
+        bool may_pass;               /* a failure that another run may not have; not stored */
 };
 
 /* The stored request. All strings are owned by the job, never NULL. */
@@ -121,8 +121,8 @@ struct job {
         struct job_reply reply;
 };
 
-struct job *job_new(void); /* a draft with empty strings, queue "default", options unset; spools not initialised to
-                              a folder (memory only, 0 bytes) */
+struct job *job_new(void);      /* a draft with empty strings, queue "default", options unset; spools not
+                                   initialised to      a folder (memory only, 0 bytes) */
 void job_free(struct job *job); /* spools are finished: files not kept are removed. NULL is fine */
 
 void job_request_fini(struct job_request *request); /* for a request that is not a job's; job_free does it for
@@ -137,27 +137,26 @@ const char *run_outcome_name(enum run_outcome outcome);
 /* The events. Each takes the job from its state along a legal edge (asserted) and leaves in it what is to be
  * stored. */
 
-/* draft → scheduled when run_at_ms is later than now_ms (0: at once), else → ready, or → running as its run 1 when
- * start_now. */
+/* draft → scheduled when run_at_ms is later than now_ms (0: at once), else → ready, or → running as its run 1
+ * when start_now. */
 void job_accept(struct job *job, bool start_now, int64_t now_ms);
 void job_due(struct job *job, int64_t now_ms);   /* scheduled → ready */
 void job_start(struct job *job, int64_t now_ms); /* ready → running, run number raised */
 
-/* Sets what the run's own answer means for this job's runner: outcome RUN_SUCCEEDED or RUN_FAILED, may_pass, and a
- * reason where there is none. fastcgi: below 400 succeeds; http: 2xx; exec: 0. For a run that answered completely
- * (outcome RUN_SUCCEEDED or RUN_FAILED from the runner, without may_pass); others are left as they are. advice: gets
- * RETRY_ASKED for exit code 75, unless something was said already. */
+/* Sets what the run's own answer means for this job's runner: outcome RUN_SUCCEEDED or RUN_FAILED, may_pass,
+ * and a reason where there is none. fastcgi: below 400 succeeds; http: 2xx; exec: 0. For a run that answered
+ * completely (outcome RUN_SUCCEEDED or RUN_FAILED from the runner, without may_pass); others are left as they
+ * are. advice: gets RETRY_ASKED for exit code 75, unless something was said already. */
 void job_judge(enum job_runner runner, struct job_run *run, struct retry_advice *advice);
 
 /* The run under way ended as `run` says (its number and started_ms are the job's own and are kept). Decides
  * the next state:
  *   succeeded       RUN_SUCCEEDED
  *   cancelled       a cancel was asked and the run did not succeed
- *   scheduled       failed or timed out, worth another try (advice, policy) and retries left; run_at_ms is set
- *   failed          its own answer, and not worth another try
- *   dead            worth another try, but retries, crash budget (JOB_CRASHES_MAX) or JOB_RUNS_MAX are used up; the
- *                   reason names the budget
- *   ready, held     cut short (options.on_crash); put back: ready */
+ *   scheduled       failed or timed out, worth another try (advice, policy) and retries left; run_at_ms is
+ * set failed          its own answer, and not worth another try dead            worth another try, but
+ * retries, crash budget (JOB_CRASHES_MAX) or JOB_RUNS_MAX are used up; the reason names the budget ready,
+ * held     cut short (options.on_crash); put back: ready */
 struct job_ending {
         const struct job_run *run;
         struct retry_advice advice;
@@ -166,23 +165,26 @@ struct job_ending {
 };
 void job_run_ended(struct job *job, const struct job_ending *ending, int64_t now_ms);
 
-/* A queued job becomes cancelled: 0. A running one remembers that it was asked: JOB_CANCEL_ASKED. A final
- * one: JOB_ALREADY_FINAL, nothing changes. */
+/* A queued job (scheduled, ready, held) becomes cancelled: 0. A running one remembers that it was asked:
+ * JOB_CANCEL_ASKED. A final one: JOB_ALREADY_FINAL, nothing changes. */
 enum { JOB_CANCEL_ASKED = 1, JOB_ALREADY_FINAL = 2 };
 int job_cancel(struct job *job, int64_t now_ms) __attribute__((warn_unused_result));
 
-/* A person wants it to run now. A held or scheduled one becomes ready (the crash budget of a held one is fresh): 0.
- * One that is ready or running: JOB_UNDER_WAY, nothing changes. A final one: JOB_ALREADY_FINAL; its work is done
- * again by a new job, see job_again. */
+/* A person wants it to run now. A held or scheduled one becomes ready (the crash budget of a held one is
+ * fresh): 0. One that is ready or running: JOB_UNDER_WAY, nothing changes. A final one: JOB_ALREADY_FINAL;
+ * its work is done again by a new job, see job_again. */
 enum { JOB_UNDER_WAY = 1 };
 int job_retry(struct job *job, int64_t now_ms) __attribute__((warn_unused_result));
 
-/* A draft that asks for the same work: target, method, headers, addresses, queue, options; links.retry_of is set.
- * The body moves out of `from`. */
+/* A draft that asks for the same work: target, method, headers, addresses, queue, options; links.retry_of is
+ * set. The body moves out of `from`. */
 struct job *job_again(struct job *from);
 
-/* Which of the job's `then` targets its final state calls for, in `out` (pointers into the job's options): how many,
- * 0 to 2. */
+/* Which of the job's `then` targets its final state calls for, in `out` (pointers into the job's options):
+ * how many, 0 to 2. */
 unsigned job_then_targets(const struct job *job, const char *out[2]);
+
+/* Whether a reply status makes a site job's run a success: below 400. */
+bool job_status_succeeds(int status);
 
 #endif

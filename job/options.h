@@ -1,6 +1,6 @@
-/* What may be asked for one job, each a row of one table: the JSON of POST /v1/jobs, the Sendoff-* headers, the flags
- * of `sendoff send`, the store's column and the documentation all come out of it. What was not asked is unset (-1,
- * NULL) and is decided by the server's options when the job runs. Pure. */
+/* What may be asked for one job, each a row of one table: the JSON of POST /v1/jobs, the Sendoff-* headers,
+ * the flags of `sendoff send`, the store's column and the documentation all come out of it. What was not
+ * asked is unset (-1, NULL) and is decided by the server's options when the job runs. Pure. */
 #ifndef SENDOFF_JOB_OPTIONS_H
 #define SENDOFF_JOB_OPTIONS_H
 
@@ -14,7 +14,8 @@
 
 /* What an abort means for a run: its caller hung up, or somebody cancelled it. The numbers are on disk. */
 enum job_on_abort {
-        JOB_ABORT_PHP = 0,      /* what PHP itself does: its output is closed, and it notices when it next prints */
+        JOB_ABORT_PHP =
+                0, /* what PHP itself does: its output is closed, and it notices when it next prints */
         JOB_ABORT_CONTINUE = 1, /* the run never notices */
         JOB_ABORT_STOP = 2,     /* ended now: politely first */
 };
@@ -68,16 +69,16 @@ struct job_option_row {
 
 extern const struct job_option_row job_option_rows[]; /* ends with a NULL name */
 
-void job_options_init(struct job_options *o); /* everything unset */
-void job_options_fini(struct job_options *o); /* twice is harmless */
+void job_options_init(struct job_options *o);                                  /* everything unset */
+void job_options_fini(struct job_options *o);                                  /* twice is harmless */
 void job_options_copy(struct job_options *to, const struct job_options *from); /* `to` is not initialised */
 
 /* By name; dashes and underscores are the same, letters compare without case. NULL when there is none. */
 const struct job_option_row *job_option_find(struct slice name);
 
 /* 0, or -EINVAL with a cause that names the option, what it takes and its range. Replaces what was set. */
-int job_option_set(struct job_options *o, const struct job_option_row *row, const char *text, struct cause *cause)
-        __attribute__((warn_unused_result));
+int job_option_set(struct job_options *o, const struct job_option_row *row, const char *text,
+                   struct cause *cause) __attribute__((warn_unused_result));
 /* The same from a number in the field's unit: milliseconds, bytes, count. Not for choices and targets. */
 int job_option_set_number(struct job_options *o, const struct job_option_row *row, int64_t number,
                           struct cause *cause) __attribute__((warn_unused_result));
@@ -85,9 +86,9 @@ int job_option_set_number(struct job_options *o, const struct job_option_row *ro
 bool job_option_is_set(const struct job_options *o, const struct job_option_row *row);
 int64_t job_option_number(const struct job_options *o, const struct job_option_row *row); /* -1 unset */
 
-/* The store's form: "time_limit=2000\n" lines of what is set, in the order of the table; "" when nothing is. The
- * reader skips names it does not know (a later version's) and values out of range. out is appended to: 0, BUF_FULL
- * or -ENOMEM. */
+/* The store's form: "time_limit=2000\n" lines of what is set, in the order of the table; "" when nothing is.
+ * The reader skips names it does not know (a later version's) and values out of range. out is appended to: 0,
+ * BUF_FULL or -ENOMEM. */
 int job_options_text(const struct job_options *o, struct buf *out) __attribute__((warn_unused_result));
 void job_options_read(struct job_options *o, struct slice text); /* o is initialised */
 

@@ -21,15 +21,15 @@ struct retry_advice {
 };
 
 struct retry_policy {
-        uint32_t max;           /* retries of one job */
-        bool any_failure;       /* every failure that may pass is tried again, not only those that ask for it */
-        int64_t backoff_ms;     /* the first pause is at most this long, the next twice that, … */
+        uint32_t max;       /* retries of one job */
+        bool any_failure;   /* every failure that may pass is tried again, not only those that ask for it */
+        int64_t backoff_ms; /* the first pause is at most this long, the next twice that, … */
         int64_t backoff_max_ms; /* never longer; also bounds what a Retry-After may ask */
 };
 
-/* The pause before retry number n (from 1): full jitter, that is anything from 0 to min(backoff_max, backoff *
- * 2^(n-1)), evenly, by `random` (any 32 random bits); with advice->has_after at least what was asked, at most
- * backoff_max. Never negative. */
+/* The pause before retry number n (from 1): full jitter, that is anything from 0 to min(backoff_max, backoff
+ * * 2^(n-1)), evenly, by `random` (any 32 random bits); with advice->has_after at least what was asked, at
+ * most backoff_max. Never negative. */
 int64_t retry_pause_ms(const struct retry_policy *policy, uint32_t n, const struct retry_advice *advice,
                        uint32_t random);
 

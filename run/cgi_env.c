@@ -12,7 +12,7 @@
 #include "net/http1.h"
 
 struct env {
-        struct fcgi_params *params;
+        const struct cgi_sink *sink;
         struct cause *cause;
         int r;
 };
@@ -40,7 +40,7 @@ static void put(struct env *env, struct slice name, struct slice value)
 {
         if (env->r != 0)
                 return;
-        env->r = fcgi_params_add(env->params, name, value);
+        env->r = env->sink->add(env->sink->arg, name, value);
         explain(env, name, value.len);
 }
 
@@ -239,10 +239,20 @@ static void put_headers(struct env *env, const struct job_request *request)
         free(fields);
 }
 
-int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
+static int add_param(void *arg, struct slice name, struct slice value)
+{
+        return fcgi_params_add(arg, name, value);
+}
+
+struct cgi_sink cgi_sink_params(struct fcgi_params *params)
+{
+        return (struct cgi_sink){ add_param, params };
+}
+
+int cgi_env_build(const struct cgi_sink *sink, const struct job_request *request,
                   const struct cgi_script *script, const struct cgi_context *context, struct cause *cause)
 {
-        struct env env = { params, cause, 0 };
+        struct env env = { sink, cause, 0 };
         char run[16];
 
         put_str(&env, "GATEWAY_INTERFACE", "CGI/1.1");
@@ -253,7 +263,8 @@ int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
         if (context->https)
                 put_str(&env, "HTTPS", "on");
         put_str(&env, "REDIRECT_STATUS", "200"); /* php-cgi refuses to run without it */
-        put_target(&env, request, script);
+        if (script)
+                put_target(&env, request, script);
         put_addresses(&env, request, context->https);
         put_length(&env, request);
         if (context->job) {
@@ -264,9 +275,5 @@ int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
         if (request->host[0])
                 put_str(&env, "HTTP_HOST", request->host);
         put_headers(&env, request);
-        if (env.r == 0) {
-                env.r = fcgi_params_end(params);
-                explain(&env, SLICE("the end of the variables"), 0);
-        }
         return env.r;
 }

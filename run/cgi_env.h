@@ -15,6 +15,14 @@ struct cgi_script {
         const char *path_info;       /* decoded rest of the path, starts with '/'; "" none */
 };
 
+/* Where the variables go: a FastCGI request's parameters, a program's environment. add: 0,
+ * FCGI_PAIR_TOO_LONG, BUF_FULL or < 0; anything else than 0 ends the building. */
+struct cgi_sink {
+        int (*add)(void *arg, struct slice name, struct slice value);
+        void *arg;
+};
+struct cgi_sink cgi_sink_params(struct fcgi_params *params); /* fcgi_params_end is left to others */
+
 struct cgi_context {
         const char *job; /* SENDOFF_JOB, NULL for a foreground request */
         uint32_t run;    /* SENDOFF_RUN */
@@ -22,15 +30,15 @@ struct cgi_context {
         int minor; /* SERVER_PROTOCOL HTTP/1.minor */
 };
 
-/* Adds every variable for request, then ends the stream. Its body's length becomes CONTENT_LENGTH, which only
- * a GET or HEAD without a body lacks. Repeated header fields are joined with ", " (Cookie with "; ").
- * Authorization becomes HTTP_AUTHORIZATION (PHP decodes it), HTTP_HOST keeps its port, REDIRECT_STATUS=200 is
- * set for php-cgi. HTTP_PROXY is never set (httpoxy), and fields whose name has anything but letters, digits
- * and '-' are dropped: '_' and, in PHP, '.' would shadow the dashed name.
+/* Adds every variable for request; with script NULL (a program) those that name a script are left out. Its
+ * body's length becomes CONTENT_LENGTH, which only a GET or HEAD without a body lacks. Repeated header fields
+ * are joined with ", " (Cookie with "; "). Authorization becomes HTTP_AUTHORIZATION (PHP decodes it),
+ * HTTP_HOST keeps its port, REDIRECT_STATUS=200 is set for php-cgi. HTTP_PROXY is never set (httpoxy), and
+ * fields whose name has anything but letters, digits and '-' are dropped: '_' and, in PHP, '.' would shadow
+ * the dashed name.
  *
- * 0; FCGI_PAIR_TOO_LONG, BUF_FULL: answer 431 with cause; -ENOMEM. On anything but 0 params is to be
- * finished. */
-int cgi_env_build(struct fcgi_params *params, const struct job_request *request,
+ * 0; FCGI_PAIR_TOO_LONG, BUF_FULL: answer 431 with cause; -ENOMEM. */
+int cgi_env_build(const struct cgi_sink *sink, const struct job_request *request,
                   const struct cgi_script *script, const struct cgi_context *context, struct cause *cause)
         __attribute__((warn_unused_result));
 

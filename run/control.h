@@ -9,11 +9,12 @@
 
 struct control;
 
-/* Makes the FIFO (0600) at path, where nothing is, and reads it. `line` is called from the loop for each line, without
- * its end ("\n" or "\r\n"); empty lines are left out, one longer than CONTROL_LINE_MAX is given cut at that length + 1
- * bytes, so that it can be told. 0 or < 0 with cause. */
-int control_open(struct control **out, uv_loop_t *loop, const char *path, void (*line)(void *arg, struct slice line),
-                 void *arg, struct cause *cause) __attribute__((warn_unused_result));
+/* Makes the FIFO (0600) at path, where nothing is, and reads it. `line` is called from the loop for each
+ * line, without its end ("\n" or "\r\n"); empty lines are left out, one longer than CONTROL_LINE_MAX is given
+ * cut at that length + 1 bytes, so that it can be told. 0 or < 0 with cause. */
+int control_open(struct control **out, uv_loop_t *loop, const char *path,
+                 void (*line)(void *arg, struct slice line), void *arg, struct cause *cause)
+        __attribute__((warn_unused_result));
 const char *control_path(const struct control *c);
 bool control_used(const struct control *c); /* anything was ever written */
 /* Reads what is there now; the last line needs no end. Calls `line`. For the end of a run. */

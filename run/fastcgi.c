@@ -1,12 +1,15 @@
-/* One request on a worker's kept connection. The good path: BEGIN, PARAMS and the first of the body leave in
- * one write, the rest of the body follows as the worker takes it; the reply's head is collected, the rest
- * handed on as it comes; END_REQUEST ends the run.
+/* One request on a worker's kept connection: the fastcgi runner. The good path: BEGIN, PARAMS and the first
+ * of the body leave in one write, the rest of the body follows as the worker takes it; the reply's head is
+ * collected, the rest handed on as it comes; END_REQUEST ends the run.
  *
  * How it fails: the process dies or the connection ends. The run is over when the process is reaped and the
  * connection has ended, in either order. A connection that outlives the process (a program that the script
  * has left behind holds it) is waited for DRAIN_MS; a process that outlives its connection is killed after
- * DRAIN_MS and reaped. run_stop kills and waits for the same. A reply of no use, and a caller that hung up,
- * close the connection: the run ends, the worker is GONE until it answers again.
+ * DRAIN_MS and reaped. Killing (run.h) is SIGKILL to the worker's process group and waits for the same.
+ *
+ * A caller that hung up, and a reply of no use, close the connection while the script may go on: the worker
+ * is GONE until it answers a probe, and only then the run is over. An outside pool's worker has no process of
+ * ours: closing the connection is all that can be done, and ends the run.
  *
  * `end` is called exactly once, from the loop, after the worker's own state is settled. */
 #include "run/fastcgi.h"
@@ -20,6 +23,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "run/runner.h"
 #include "run/worker.h"
 
 #define REQUEST_ID     1
@@ -28,12 +32,10 @@
 #define CHUNKS_AT_ONCE 8          /* of a body, before others get a turn */
 #define HELD_MAX       (64 << 10) /* one read of the connection */
 
-struct run {
+struct request {
+        struct run run;
         struct worker *worker;
-        struct run_handlers handlers;
-        void *arg;
         uv_timer_t later; /* for what must come from the loop, and for drains */
-        unsigned refs;    /* the timer's handle, and a write under way */
 
         const struct spool *body;
         uint64_t body_at;
@@ -49,41 +51,52 @@ struct run {
         struct buf held; /* came while paused: reply body first, then bytes of the connection */
         size_t held_data;
 
-        bool head_done, paused;
+        bool heard; /* anything came from the worker */
+        bool head_done;
         bool discard; /* no more data */
-        bool gone;    /* the caller hung up */
-        bool dropped; /* so the connection was closed */
-        bool deaf;    /* stopped while paused: what is on the connection is not wanted */
-        bool eof, cut, over;
-        enum run_outcome outcome; /* decided before the end: STOPPED, PUT_BACK, FAILED */
+        bool leaving; /* the connection is to be closed once the request is written */
+        bool dropped; /* it was closed */
+        bool deaf;    /* killed while paused: what is on the connection is not wanted */
+        bool eof, cut;
+        bool reset;  /* the connection was reset: not everything we sent was read */
+        bool again;  /* the connection was used before */
+        bool failed; /* it is RUN_FAILED, with status and reason */
         int status;
         uint32_t app_status;
+        int64_t cpu_before_us;
         char reason[JOB_REASON_MAX];
 };
 
+static struct request *of(struct run *run)
+{
+        return (struct request *)run;
+}
+
 /* ---- the end ---- */
 
-static void run_unref(struct run *run)
+static void request_free(struct run *run)
 {
-        if (--run->refs > 0)
-                return;
-        buf_fini(&run->out);
-        buf_fini(&run->head);
-        buf_fini(&run->held);
-        free(run);
+        struct request *q = of(run);
+
+        buf_fini(&q->out);
+        buf_fini(&q->head);
+        buf_fini(&q->held);
+        free(q);
 }
 
 static void later_closed(uv_handle_t *handle)
 {
-        run_unref(handle->data);
+        struct request *q = handle->data;
+
+        run_unref(&q->run);
 }
 
-static void crash_reason(const struct run *run, struct job_run *how)
+static void crash_reason(const struct request *q, struct job_run *how)
 {
-        const struct worker *w = run->worker;
+        const struct worker *w = q->worker;
         const char *program = pool_setup(w->pool)->program, *signal_name = strsignal(w->term_signal);
 
-        if (run->cut || !w->reaped) {
+        if (q->cut || !w->reaped) {
                 snprintf(how->reason, sizeof(how->reason),
                          "the worker (%s, pid %d) closed the connection before the reply was complete",
                          program, w->pid);
@@ -100,465 +113,555 @@ static void crash_reason(const struct run *run, struct job_run *how)
         }
 }
 
-/* The worker's state is settled first, so that the caller may start another request from its `end`. */
-static void run_finish(struct run *run, bool connection_good)
+/* What is left of a killed worker's group goes with it: programs that the script was waiting for. */
+static void kill_group(const struct worker *w)
 {
-        struct worker *w = run->worker;
-        struct pool *pool = w->pool;
-        struct job_run how = {
-                .outcome = run->outcome,
-                .status = run->status,
-                .connection_status = run->gone || run->outcome == RUN_STOPPED,
-                .exit_code = run->app_status ? (int)run->app_status : -1,
-                .cpu_ms = -1,
-                .peak_rss_kb = -1,
-        };
+        if (w->pid > 0 && w->reaped)
+                kill(-w->pid, SIGKILL);
+}
 
-        assert(!run->over);
-        memcpy(how.reason, run->reason, sizeof(how.reason));
-        if (how.outcome == RUN_NONE) {
-                how.outcome = RUN_CRASHED;
-                crash_reason(run, &how);
-        }
-        run->over = true;
-        uv_close((uv_handle_t *)&run->later, later_closed);
+static void request_result(struct request *q, struct job_run *how, enum run_outcome outcome)
+{
+        int64_t now_us = worker_cpu_us(q->worker);
+
+        *how = run_result(q->failed ? RUN_FAILED : outcome);
+        how->status = q->status;
+        how->exit_code = q->app_status ? (int)q->app_status : -1;
+        if (now_us >= 0 && q->cpu_before_us >= 0 && now_us >= q->cpu_before_us)
+                how->cpu_ms = (now_us - q->cpu_before_us) / 1000;
+        memcpy(how->reason, q->reason, sizeof(how->reason));
+        if (how->outcome == RUN_CRASHED && !how->reason[0])
+                crash_reason(q, how);
+}
+
+/* The worker's state is settled first, so that the caller may start another request from its `end`. */
+static void request_finish(struct request *q, enum run_outcome outcome, bool connection_good)
+{
+        struct worker *w = q->worker;
+        struct pool *pool = w->pool;
+        struct job_run how;
+
+        worker_drain_control(w);
+        request_result(q, &how, outcome);
+        uv_close((uv_handle_t *)&q->later, later_closed);
         if (w->reaped) {
-                w->run = NULL;
+                kill_group(w);
+                w->request = NULL;
                 pool_worker_down(pool, w);
         } else {
-                worker_run_over(w, connection_good);
+                worker_request_over(w, connection_good);
         }
-        run->handlers.end(run->arg, &how);
+        run_over(&q->run, &how);
         pool_announce(pool);
 }
 
-static void run_decide(struct run *run, enum run_outcome outcome, int status, const char *reason)
+static void request_fail(struct request *q, int status, const char *reason)
 {
-        run->outcome = outcome;
+        q->failed = true;
         if (status)
-                run->status = status;
-        snprintf(run->reason, sizeof(run->reason), "%s", reason);
+                q->status = status;
+        snprintf(q->reason, sizeof(q->reason), "%s", reason);
 }
 
-static void run_take(struct run *run, struct slice data, struct slice bytes);
+static void request_schedule(struct request *q);
+static void request_lost(struct request *q);
 
-/* What is left over this time is the rest of the same bytes: see run_hold. */
-static void run_take_held(struct run *run)
+/* Nothing more is wanted from the connection: it is closed, once the script has its whole request. */
+static void request_leave(struct request *q)
 {
-        struct slice all = buf_slice(&run->held);
-        size_t data = run->held_data;
-
-        run_take(run, (struct slice){ all.ptr, data }, slice_from(all, data));
-        if (run->over || run->paused || run->eof)
+        q->discard = true;
+        q->leaving = true;
+        if (q->writing || q->dropped)
                 return;
-        buf_clear(&run->held);
-        worker_set_reading(run->worker, true);
+        q->dropped = true;
+        worker_leave(q->worker);
+        request_schedule(q);
 }
 
-static void run_schedule(struct run *run);
+static void request_take(struct request *q, struct slice data, struct slice bytes);
 
-static void run_turn(uv_timer_t *timer)
+/* What is left over this time is the rest of the same bytes: see request_hold. */
+static void request_take_held(struct request *q)
 {
-        struct run *run = timer->data;
-        struct worker *w = run->worker;
+        struct slice all = buf_slice(&q->held);
+        size_t data = q->held_data;
 
-        if (run->dropped) {
-                run_finish(run, false);
-        } else if (buf_len(&run->held) > 0 && !run->paused && !run->deaf) {
-                run_take_held(run);
-                run_schedule(run);
+        request_take(q, (struct slice){ all.ptr, data }, slice_from(all, data));
+        if (q->run.over || q->run.paused || q->eof || q->dropped)
+                return;
+        buf_clear(&q->held);
+        worker_set_reading(q->worker, true);
+}
+
+static bool has_held(const struct request *q)
+{
+        return buf_len(&q->held) > 0 && !q->run.paused && !q->deaf && !q->dropped;
+}
+
+static void request_turn(uv_timer_t *timer)
+{
+        struct request *q = timer->data;
+        struct worker *w = q->worker;
+
+        if (q->dropped && worker_is_outside(w)) {
+                request_finish(q, RUN_CRASHED, false);
+        } else if (has_held(q)) {
+                request_take_held(q);
+                request_schedule(q);
         } else if (w->reaped) {
-                run_finish(run, false);
-        } else if (run->eof) {
+                request_finish(q, RUN_CRASHED, false);
+        } else if (q->eof && worker_is_outside(w)) {
+                request_lost(q);
+        } else if (q->eof) {
                 log_say(LOG_WARN, "run", "worker closed its connection but lives on; killed",
                         "worker=%d pid=%d", w->number, w->pid);
-                run->cut = true;
+                q->cut = true;
                 worker_end(w, SIGKILL); /* the run ends when it is reaped */
         }
 }
 
 /* Sets the timer for what is to come next by itself. */
-static void run_schedule(struct run *run)
+static void request_schedule(struct request *q)
 {
-        bool reaped = run->worker->reaped;
+        bool reaped = q->worker->reaped, outside = worker_is_outside(q->worker);
 
-        if (run->over)
+        if (q->run.over)
                 return;
-        uv_timer_stop(&run->later);
-        if (run->dropped || (run->deaf && reaped) || (buf_len(&run->held) > 0 && !run->paused && !run->deaf))
-                uv_timer_start(&run->later, run_turn, 0, 0);
-        else if (!run->paused && !run->deaf && (run->eof || reaped))
-                uv_timer_start(&run->later, run_turn, DRAIN_MS, 0);
+        uv_timer_stop(&q->later);
+        if ((q->dropped && outside) || (q->deaf && reaped) || has_held(q))
+                uv_timer_start(&q->later, request_turn, 0, 0);
+        else if (!q->run.paused && !q->deaf && !q->dropped && (q->eof || reaped))
+                uv_timer_start(&q->later, request_turn, outside ? 0 : DRAIN_MS, 0);
 }
 
-void fastcgi_eof(struct run *run)
+/* An outside pool has ended the connection. Where it said nothing, and has not read all or ended a connection
+ * that was kept, it has never begun with the request. */
+static void request_lost(struct request *q)
 {
-        run->eof = true;
-        if (run->worker->reaped)
-                run_finish(run, false);
-        else
-                run_schedule(run);
+        const char *where = pool_setup(q->worker->pool)->outside;
+
+        if (!q->heard && (q->broken || !q->sent || (q->reset && q->again))) {
+                snprintf(q->reason, sizeof(q->reason), "the FastCGI pool at %s cannot be reached", where);
+                q->worker->unreachable = !q->again;
+                request_finish(q, RUN_PUT_BACK, false);
+                return;
+        }
+        q->cut = true;
+        snprintf(q->reason, sizeof(q->reason),
+                 "the FastCGI pool at %s closed the connection before the reply was complete", where);
+        request_finish(q, RUN_CRASHED, false);
 }
 
-void fastcgi_reaped(struct run *run)
+void fastcgi_eof(struct request *q, bool reset)
 {
-        if (run->eof || run->deaf || run->dropped)
-                run_finish(run, false);
+        q->eof = true;
+        q->reset = reset;
+        if (q->worker->reaped)
+                request_finish(q, RUN_CRASHED, false);
         else
-                run_schedule(run);
+                request_schedule(q);
+}
+
+void fastcgi_reaped(struct request *q)
+{
+        if (q->eof || q->deaf || q->dropped)
+                request_finish(q, RUN_CRASHED, false);
+        else
+                request_schedule(q);
+}
+
+void fastcgi_script_ended(struct request *q)
+{
+        request_finish(q, RUN_STOPPED, false);
 }
 
 /* ---- the reply ---- */
 
-/* The reply cannot be used: the run ends here, the script goes on without a listener. */
-static void run_bad_reply(struct run *run, const char *why)
+/* The reply cannot be used: the script is asked to end, and the run is over when it has. */
+static void request_bad_reply(struct request *q, const char *why)
 {
-        run->discard = true;
-        if (run->outcome != RUN_NONE)
-                return; /* on its way to another end */
-        run_decide(run, RUN_FAILED, 502, why);
-        worker_drop_link(run->worker);
-        run_finish(run, false);
+        if (q->failed || q->discard)
+                return;
+        request_fail(q, 502, why);
+        request_leave(q);
+        run_give_up(&q->run);
 }
 
-static void run_head_complete(struct run *run, struct slice bytes)
+static void request_head_complete(struct request *q, struct slice bytes)
 {
         struct cgi_head head;
         struct cause cause = { "" };
 
         if (cgi_head_parse(bytes, &head, &cause) < 0) {
-                run_bad_reply(run, cause.text);
+                request_bad_reply(q, cause.text);
                 return;
         }
-        run->head_done = true;
-        run->status = head.status;
-        run->handlers.head(run->arg, &head);
+        q->head_done = true;
+        q->status = head.status;
+        q->run.handlers.head(q->run.arg, &head);
 }
 
 /* Takes the head off *bytes; where it is whole in one record it is not copied. */
-static void run_head(struct run *run, struct slice *bytes)
+static void request_head(struct request *q, struct slice *bytes)
 {
-        size_t before = buf_len(&run->head), take = bytes->len, len;
+        size_t before = buf_len(&q->head), take = bytes->len, len;
         struct slice all = *bytes;
         char why[96];
 
         if (take > CGI_HEAD_MAX - before)
                 take = CGI_HEAD_MAX - before;
         all.len = take;
-        len = before ? 0 : cgi_head_length(all, &run->scanned);
+        len = before ? 0 : cgi_head_length(all, &q->scanned);
         if (len == 0) {
-                if (buf_append(&run->head, bytes->ptr, take) != 0) {
-                        run_bad_reply(run, "out of memory for the reply's head");
+                if (buf_append(&q->head, bytes->ptr, take) != 0) {
+                        request_bad_reply(q, "out of memory for the reply's head");
                         return;
                 }
-                all = buf_slice(&run->head);
-                len = cgi_head_length(all, &run->scanned);
+                all = buf_slice(&q->head);
+                len = cgi_head_length(all, &q->scanned);
         }
         if (len > 0) {
                 *bytes = slice_from(*bytes, len - before);
-                run_head_complete(run, (struct slice){ all.ptr, len });
+                request_head_complete(q, (struct slice){ all.ptr, len });
                 return;
         }
         *bytes = slice_from(*bytes, take);
-        if (buf_len(&run->head) >= CGI_HEAD_MAX) {
+        if (buf_len(&q->head) >= CGI_HEAD_MAX) {
                 snprintf(why, sizeof(why), "the script's reply has no end of its head within %d bytes",
                          CGI_HEAD_MAX);
-                run_bad_reply(run, why);
+                request_bad_reply(q, why);
         }
 }
 
-static void run_stdout(struct run *run, struct slice *bytes)
+static void request_stdout(struct request *q, struct slice *bytes)
 {
         struct slice all = *bytes;
 
-        if (!run->discard && !run->head_done) {
-                run_head(run, bytes);
+        if (!q->discard && !q->head_done) {
+                request_head(q, bytes);
                 return;
         }
         *bytes = SLICE("");
-        if (!run->discard)
-                run->handlers.data(run->arg, all);
+        if (!q->discard)
+                q->run.handlers.data(q->run.arg, all);
 }
 
-static void run_answered(struct run *run, const struct fcgi_event *event)
+static enum run_outcome request_answered(struct request *q, const struct fcgi_event *event)
 {
-        char why[96];
-
-        run->app_status = event->app_status;
-        if (run->outcome != RUN_NONE)
-                return;
-        if (run->gone) {
-                run_decide(run, RUN_STOPPED, 0, "the caller hung up");
-        } else if (event->protocol_status != 0) {
-                snprintf(why, sizeof(why), "the worker refused the request (FastCGI protocol status %d)",
+        q->app_status = event->app_status;
+        if (q->failed)
+                return RUN_FAILED;
+        if (event->protocol_status != 0) {
+                snprintf(q->reason, sizeof(q->reason),
+                         "the worker refused the request (FastCGI protocol status %d)",
                          event->protocol_status);
-                run_decide(run, RUN_FAILED, 502, why);
-        } else if (!run->head_done) {
-                run_decide(run, RUN_FAILED, 502,
-                           buf_len(&run->head) ? "the script ended within the head of its reply"
-                                               : "the script ended without a reply");
-        } else if (job_status_succeeds(run->status)) {
-                run_decide(run, RUN_SUCCEEDED, 0, "");
+                q->status = 502;
+        } else if (!q->head_done) {
+                snprintf(q->reason, sizeof(q->reason), "%s",
+                         buf_len(&q->head) ? "the script ended within the head of its reply"
+                                           : "the script ended without a reply");
+                q->status = 502;
+        } else if (job_status_succeeds(q->status)) {
+                return RUN_SUCCEEDED;
         } else {
-                snprintf(why, sizeof(why), "the script answered %d %s", run->status,
-                         http1_reason(run->status));
-                run_decide(run, RUN_FAILED, 0, why);
+                snprintf(q->reason, sizeof(q->reason), "the script answered %d %s", q->status,
+                         http1_reason(q->status));
         }
+        return RUN_FAILED;
 }
 
-static void run_saw_end(struct run *run, const struct fcgi_event *event, bool connection_good)
+static void request_saw_end(struct request *q, const struct fcgi_event *event, bool connection_good)
 {
-        struct worker *w = run->worker;
+        struct worker *w = q->worker;
 
         if (w->state == WORKER_ENDING && !w->reaped) { /* killed just now: first reap, then say so */
-                run->app_status = event->app_status;
-                run->eof = true;
+                q->app_status = event->app_status;
+                q->eof = true;
                 worker_set_reading(w, false);
                 return;
         }
-        run_answered(run, event);
-        run_finish(run, connection_good);
+        request_finish(q, request_answered(q, event), connection_good);
 }
 
 /* Keeps what a pause has left over: at most one read of the connection, or the rest of what was held before.
  */
-static void run_hold(struct run *run, struct slice data, struct slice bytes)
+static void request_hold(struct request *q, struct slice data, struct slice bytes)
 {
-        size_t before = buf_len(&run->held), left = data.len + bytes.len;
+        size_t before = buf_len(&q->held), left = data.len + bytes.len;
 
-        run->held_data = data.len;
+        q->held_data = data.len;
         if (before > 0)
-                buf_consume(&run->held, before - left);
-        else if (buf_append_slice(&run->held, data) != 0 || buf_append_slice(&run->held, bytes) != 0)
-                run_bad_reply(run, "out of memory for the reply");
+                buf_consume(&q->held, before - left);
+        else if (buf_append_slice(&q->held, data) != 0 || buf_append_slice(&q->held, bytes) != 0)
+                request_bad_reply(q, "out of memory for the reply");
+}
+
+static bool wants_more(const struct request *q)
+{
+        return !q->run.over && !q->dropped && !q->deaf && !q->run.paused;
 }
 
 /* data: reply body; bytes: what followed it on the connection. A handler may pause, stop or hang up the run:
  * after each the flags say whether to go on. */
-static void run_take(struct run *run, struct slice data, struct slice bytes)
+static void request_take(struct request *q, struct slice data, struct slice bytes)
 {
         struct fcgi_event event;
         struct cause cause = { "" };
         int r = 0;
 
-        while (r == 0 && !run->over && !run->dropped && !run->deaf && !run->paused) {
+        while (r == 0 && wants_more(q)) {
                 if (data.len > 0) {
-                        run_stdout(run, &data);
+                        request_stdout(q, &data);
                         continue;
                 }
-                r = fcgi_decode(&run->decoder, REQUEST_ID, &bytes, &event, &cause);
+                r = fcgi_decode(&q->decoder, REQUEST_ID, &bytes, &event, &cause);
                 if (r != 0)
                         break;
                 if (event.what == FCGI_SAW_STDOUT) {
                         data = event.data;
                 } else if (event.what == FCGI_SAW_STDERR) {
-                        run->handlers.log(run->arg, event.data);
+                        q->run.handlers.log(q->run.arg, event.data);
                 } else if (event.what == FCGI_SAW_END) {
-                        run_saw_end(run, &event, bytes.len == 0 && run->sent && !run->writing);
+                        request_saw_end(q, &event, bytes.len == 0 && q->sent && !q->writing);
                         return;
                 }
         }
         if (r < 0)
-                run_bad_reply(run, cause.text);
-        else if (!run->over && !run->dropped && !run->deaf &&
-                 (data.len + bytes.len > 0 || buf_len(&run->held) > 0))
-                run_hold(run, data, bytes);
+                request_bad_reply(q, cause.text);
+        else if (!q->run.over && !q->dropped && !q->deaf &&
+                 (data.len + bytes.len > 0 || buf_len(&q->held) > 0))
+                request_hold(q, data, bytes);
 }
 
-void fastcgi_read(struct run *run, struct slice bytes)
+void fastcgi_read(struct request *q, struct slice bytes)
 {
-        run_take(run, SLICE(""), bytes);
+        q->heard = true;
+        run_heard(&q->run);
+        request_take(q, SLICE(""), bytes);
 }
 
 /* ---- the request ---- */
 
-/* Closes the connection of a caller that hung up, once the script has its whole request. */
-static void run_close_when_gone(struct run *run)
+static void request_send_more(struct request *q);
+
+static void request_written(uv_write_t *write, int status)
 {
-        if (!run->gone || run->outcome != RUN_NONE || run->writing)
-                return;
-        assert(run->sent || run->broken);
-        run_decide(run, RUN_STOPPED, 0, "the caller hung up");
-        run->dropped = true;
-        worker_drop_link(run->worker);
-        run_schedule(run);
-}
+        struct request *q = write->data;
 
-static void run_send_more(struct run *run);
-
-static void run_written(uv_write_t *write, int status)
-{
-        struct run *run = write->data;
-
-        run->writing = false;
-        buf_clear(&run->out);
+        q->writing = false;
+        buf_clear(&q->out);
         if (status < 0)
-                run->broken = true;
-        if (!run->over && !run->dropped)
-                run_send_more(run);
-        run_unref(run);
+                q->broken = true;
+        else
+                run_heard(&q->run);
+        if (!q->run.over && !q->dropped)
+                request_send_more(q);
+        run_unref(&q->run);
 }
 
 /* Appends a STDIN record with the next piece of the body, and the empty one after the last. 0 or -errno. */
-static int run_add_stdin(struct run *run)
+static int request_add_stdin(struct request *q)
 {
         char header[FCGI_HEADER_SIZE], *at;
-        uint64_t left = run->body->len - run->body_at;
+        uint64_t left = q->body->len - q->body_at;
         size_t want = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
         ssize_t n;
 
         if (want > 0) {
-                at = buf_reserve(&run->out, FCGI_HEADER_SIZE + want);
-                n = at ? spool_read(run->body, run->body_at, at + FCGI_HEADER_SIZE, want) : -ENOMEM;
+                at = buf_reserve(&q->out, FCGI_HEADER_SIZE + want);
+                n = at ? spool_read(q->body, q->body_at, at + FCGI_HEADER_SIZE, want) : -ENOMEM;
                 if (n <= 0)
                         return n < 0 ? (int)n : -EIO;
                 fcgi_header(at, FCGI_STDIN, REQUEST_ID, (size_t)n);
-                buf_wrote(&run->out, FCGI_HEADER_SIZE + (size_t)n);
-                run->body_at += (uint64_t)n;
+                buf_wrote(&q->out, FCGI_HEADER_SIZE + (size_t)n);
+                q->body_at += (uint64_t)n;
         }
-        if (run->body_at < run->body->len)
+        if (q->body_at < q->body->len)
                 return 0;
-        run->sent = true;
+        q->sent = true;
         fcgi_header(header, FCGI_STDIN, REQUEST_ID, 0);
-        return buf_append(&run->out, header, sizeof(header)) == 0 ? 0 : -ENOMEM;
+        return buf_append(&q->out, header, sizeof(header)) == 0 ? 0 : -ENOMEM;
 }
 
 /* at_once: what the socket takes now goes without a turn of the loop. */
-static void run_flush(struct run *run, bool at_once)
+static void request_flush(struct request *q, bool at_once)
 {
-        uv_stream_t *stream = (uv_stream_t *)&run->worker->link->pipe;
-        uv_buf_t vec = uv_buf_init(buf_data(&run->out), (unsigned)buf_len(&run->out));
+        uv_stream_t *stream = (uv_stream_t *)&q->worker->link->pipe;
+        uv_buf_t vec = uv_buf_init(buf_data(&q->out), (unsigned)buf_len(&q->out));
         int n = at_once ? uv_try_write(stream, &vec, 1) : 0;
 
         if (n > 0)
-                buf_consume(&run->out, (size_t)n);
-        if (buf_len(&run->out) == 0)
+                buf_consume(&q->out, (size_t)n);
+        if (buf_len(&q->out) == 0)
                 return;
-        vec = uv_buf_init(buf_data(&run->out), (unsigned)buf_len(&run->out));
-        run->write.data = run;
-        run->writing = uv_write(&run->write, stream, &vec, 1, run_written) == 0;
-        run->broken = !run->writing;
-        run->refs += run->writing;
+        vec = uv_buf_init(buf_data(&q->out), (unsigned)buf_len(&q->out));
+        q->write.data = q;
+        q->writing = uv_write(&q->write, stream, &vec, 1, request_written) == 0;
+        q->broken = !q->writing;
+        if (q->writing)
+                run_ref(&q->run);
 }
 
-static void run_send_more(struct run *run)
+static void request_send_more(struct request *q)
 {
-        for (unsigned i = 0; !run->writing && !run->sent && !run->broken && run->outcome == RUN_NONE; i++) {
-                int r = run_add_stdin(run);
+        for (unsigned i = 0; !q->writing && !q->sent && !q->broken && !q->failed && !q->run.killed; i++) {
+                int r = request_add_stdin(q);
 
                 if (r < 0) {
                         char why[96];
 
                         snprintf(why, sizeof(why), "the request's body could not be read: %s", strerror(-r));
-                        run_decide(run, RUN_FAILED, 500, why);
-                        run->worker->blameless = true;
-                        worker_end(run->worker, SIGKILL);
+                        request_fail(q, 500, why);
+                        q->worker->blameless = true;
+                        worker_end(q->worker, SIGKILL);
                         return;
                 }
-                run_flush(run, i < CHUNKS_AT_ONCE);
+                request_flush(q, i < CHUNKS_AT_ONCE);
         }
-        run_close_when_gone(run);
-}
-
-int fastcgi_start(struct worker *w, struct fcgi_params *params, const struct spool *body,
-                  const struct run_handlers *handlers, void *arg, struct run **out)
-{
-        struct run *run;
-        int r = worker_open(w);
-
-        if (r < 0) {
-                log_say(LOG_WARN, "run", "worker cannot be reached; killed", "worker=%d pid=%d why=\"%s\"",
-                        w->number, w->pid, strerror(-r));
-                worker_end(w, SIGKILL);
-                return FASTCGI_NO_CONNECTION;
-        }
-        run = mem_alloc(sizeof(*run));
-        run->refs = 1;
-        run->worker = w;
-        run->handlers = *handlers;
-        run->arg = arg;
-        run->body = body;
-        fcgi_decoder_init(&run->decoder);
-        buf_init(&run->head, CGI_HEAD_MAX);
-        buf_init(&run->held, HELD_MAX);
-        buf_init(&run->out, FCGI_PARAMS_MAX + 2 * CHUNK_BYTES);
-        r = fcgi_begin(&run->out, REQUEST_ID, true);
-        if (r == 0)
-                r = buf_append_slice(&run->out, buf_slice(&params->out));
-        if (r != 0) {
-                run_unref(run);
-                return -ENOMEM;
-        }
-        fcgi_params_fini(params);
-        uv_timer_init(pool_setup(w->pool)->loop, &run->later);
-        run->later.data = run;
-        w->run = run;
-        worker_move(w, WORKER_BUSY);
-        *out = run;
-        run_send_more(run);
-        return 0;
+        if (q->leaving)
+                request_leave(q);
 }
 
 /* ---- what the runner offers ---- */
 
-void run_pause(struct run *run)
+static void fastcgi_pause(struct run *run)
 {
-        if (run->paused || run->over || run->dropped || run->discard)
+        if (of(run)->dropped || of(run)->discard)
                 return;
-        run->paused = true;
-        worker_set_reading(run->worker, false);
-        run_schedule(run);
+        worker_set_reading(of(run)->worker, false);
+        request_schedule(of(run));
 }
 
-void run_resume(struct run *run)
+static void fastcgi_resume(struct run *run)
 {
-        if (!run->paused || run->over || run->deaf)
+        struct request *q = of(run);
+
+        if (q->deaf)
                 return;
-        run->paused = false;
-        if (buf_len(&run->held) == 0 && !run->eof)
-                worker_set_reading(run->worker, true);
-        run_schedule(run);
+        if (buf_len(&q->held) == 0 && !q->eof)
+                worker_set_reading(q->worker, true);
+        request_schedule(q);
 }
 
-void run_hang_up(struct run *run)
+static void fastcgi_hang_up(struct run *run)
 {
-        if (run->over || run->gone)
+        struct request *q = of(run);
+
+        q->discard = true;
+        fastcgi_resume(run); /* what it still prints before the connection can be closed must not block it */
+        request_leave(q);
+}
+
+static void fastcgi_ask(struct run *run)
+{
+        struct request *q = of(run);
+
+        if (worker_is_outside(q->worker))
+                request_leave(q);
+        else
+                worker_ask(q->worker);
+}
+
+static void fastcgi_kill(struct run *run)
+{
+        struct request *q = of(run);
+
+        if (worker_is_outside(q->worker)) {
+                request_leave(q);
                 return;
-        run->gone = true;
-        run->discard = true;
-        run_resume(run); /* what it still prints before the connection can be closed must not block it */
-        run_close_when_gone(run);
+        }
+        q->deaf = q->deaf || run->paused || buf_len(&q->held) > 0;
+        q->worker->blameless = true;
+        worker_end(q->worker, SIGKILL);
+        request_schedule(q);
 }
 
-static void run_kill(struct run *run, enum run_outcome outcome, const char *reason)
+static int fastcgi_worker(const struct run *run)
 {
-        if (run->over)
-                return;
-        if (run->outcome == RUN_NONE)
-                run_decide(run, outcome, 0, reason);
-        run->deaf = run->deaf || run->paused || buf_len(&run->held) > 0;
-        run->worker->blameless = true;
-        worker_end(run->worker, SIGKILL);
-        run_schedule(run);
+        return ((const struct request *)run)->worker->number;
 }
 
-void run_stop(struct run *run, const char *reason)
+static int fastcgi_pid(const struct run *run)
 {
-        if (!run->dropped)
-                run_kill(run, RUN_STOPPED, reason);
+        return ((const struct request *)run)->worker->pid;
 }
 
-void fastcgi_put_back(struct run *run)
+static const struct runner fastcgi_runner = {
+        .name = "fastcgi",
+        .pause = fastcgi_pause,
+        .resume = fastcgi_resume,
+        .hang_up = fastcgi_hang_up,
+        .ask = fastcgi_ask,
+        .kill = fastcgi_kill,
+        .worker = fastcgi_worker,
+        .pid = fastcgi_pid,
+        .free = request_free,
+};
+
+void fastcgi_control(struct request *q, struct slice line)
 {
-        run_kill(run, RUN_PUT_BACK, "the server is shutting down");
+        run_heard(&q->run);
+        if (!q->run.over && q->run.handlers.control)
+                q->run.handlers.control(q->run.arg, line);
 }
 
-int run_worker(const struct run *run)
+void fastcgi_put_back(struct request *q)
 {
-        return run->worker->number;
+        run_put_back(&q->run, "the server is shutting down");
 }
 
-int run_pid(const struct run *run)
+static struct request *request_new(struct worker *w, const struct spool *body,
+                                   const struct run_handlers *handlers, void *arg)
 {
-        return run->worker->pid;
+        struct request *q = mem_alloc(sizeof(*q));
+        uv_loop_t *loop = pool_setup(w->pool)->loop;
+
+        run_init(&q->run, &fastcgi_runner, loop, handlers, arg);
+        q->worker = w;
+        q->body = body;
+        fcgi_decoder_init(&q->decoder);
+        buf_init(&q->head, CGI_HEAD_MAX);
+        buf_init(&q->held, HELD_MAX);
+        buf_init(&q->out, FCGI_PARAMS_MAX + 2 * CHUNK_BYTES);
+        uv_timer_init(loop, &q->later);
+        q->later.data = q;
+        run_ref(&q->run);
+        return q;
+}
+
+static int add_parameters(struct request *q, struct fcgi_params *params, bool own_control)
+{
+        const char *control = worker_control(q->worker, own_control);
+        int r = control ? fcgi_params_add(params, SLICE("SENDOFF_CONTROL"), slice_of(control)) : 0;
+
+        r = r ? r : fcgi_params_end(params);
+        r = r ? r : fcgi_begin(&q->out, REQUEST_ID, true);
+        return r ? r : buf_append_slice(&q->out, buf_slice(&params->out));
+}
+
+int fastcgi_start(struct worker *w, const struct pool_request *request, const struct run_handlers *handlers,
+                  void *arg, struct run **out)
+{
+        struct request *q;
+        int r = worker_open(w);
+
+        if (r < 0) {
+                worker_unreachable(w);
+                return FASTCGI_NO_CONNECTION;
+        }
+        q = request_new(w, request->body, handlers, arg);
+        r = add_parameters(q, request->params, request->own_control);
+        if (r != 0) {
+                run_abandon(&q->run);
+                uv_close((uv_handle_t *)&q->later, later_closed);
+                return -ENOMEM;
+        }
+        fcgi_params_fini(request->params);
+        q->again = w->link->used;
+        q->cpu_before_us = worker_cpu_us(w);
+        w->request = q;
+        worker_move(w, WORKER_BUSY);
+        *out = &q->run;
+        request_send_more(q);
+        return 0;
 }

@@ -4,7 +4,9 @@
 #include "run/pool.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -134,11 +136,19 @@ static void pool_check_down(struct pool *pool)
         }
 }
 
-static void remove_socket(const struct pool *pool, const struct worker *w)
+bool pool_is_stopping(const struct pool *pool)
+{
+        return pool->stopping;
+}
+
+static void remove_files(const struct pool *pool, struct worker *w)
 {
         char path[WORKER_PATH_SIZE];
 
-        if (worker_path(pool->setup.folder, w->number, path, sizeof(path)) < sizeof(path))
+        control_close(w->control);
+        w->control = NULL;
+        if (!pool->setup.outside &&
+            worker_path(pool->setup.folder, w->number, path, sizeof(path)) < sizeof(path))
                 unlink(path);
 }
 
@@ -151,7 +161,7 @@ void pool_worker_down(struct pool *pool, struct worker *w)
         worker_move(w, WORKER_DOWN);
         uv_timer_stop(&w->timer);
         if (pool->stopping) {
-                remove_socket(pool, w);
+                remove_files(pool, w);
                 pool_check_down(pool);
         } else if (pause_ms > 0) {
                 worker_spawn_later(w, pause_ms);
@@ -162,12 +172,12 @@ void pool_worker_down(struct pool *pool, struct worker *w)
 
 /* ---- requests ---- */
 
-int pool_start(struct pool *pool, struct fcgi_params *params, const struct spool *body,
-               const struct run_handlers *handlers, void *arg, struct run **out)
+int pool_start(struct pool *pool, const struct pool_request *request, const struct run_handlers *handlers,
+               void *arg, struct run **out)
 {
         while (pool->idle_count > 0) {
                 struct worker *w = pool->idle[--pool->idle_count];
-                int r = fastcgi_start(w, params, body, handlers, arg, out);
+                int r = fastcgi_start(w, request, handlers, arg, out);
 
                 if (r == FASTCGI_NO_CONNECTION)
                         continue;
@@ -304,6 +314,33 @@ static int check_folder(const char *folder, unsigned workers, struct cause *caus
         return 0;
 }
 
+/* FIFOs of a server that was killed. */
+static void sweep_controls(const char *folder)
+{
+        DIR *dir = opendir(folder);
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir)))
+                if (fnmatch("w*.control", entry->d_name, 0) == 0)
+                        unlinkat(dirfd(dir), entry->d_name, 0);
+        if (dir)
+                closedir(dir);
+}
+
+static int prepare_outside(struct pool *pool, const char *outside, struct cause *cause)
+{
+        struct sockaddr_storage address;
+        socklen_t len;
+
+        pool->setup.outside = mem_dup(outside);
+        pool->setup.program = "outside pool";
+        if (strncmp(outside, "unix:/", 6) != 0 && worker_outside_address(outside, &address, &len) < 0)
+                return cause_set(cause, -EINVAL,
+                                 "fastcgi: unix:/PATH or ADDRESS:PORT (numbers) is wanted, not '%.200s'",
+                                 outside);
+        return 0;
+}
+
 static int pool_prepare(struct pool *pool, const struct pool_config *config, struct cause *cause)
 {
         const char *slash = strrchr(config->argv[0], '/');
@@ -322,6 +359,8 @@ static int pool_prepare(struct pool *pool, const struct pool_config *config, str
         r = check_folder(folder, config->workers, cause);
         if (r < 0)
                 return r;
+        sweep_controls(folder);
+        pool->setup.php = php;
         if (php && strpbrk(folder, INI_SPECIAL)) {
                 log_say(LOG_WARN, "run", "workers without opcache.file_cache",
                         "why=\"the data folder has a byte of " INI_LOGGED " in its path\"");
@@ -354,7 +393,8 @@ int pool_new(struct pool **out, const struct pool_config *config, struct cause *
         pool->setup.backoff_ms_max = config->backoff_ms_max;
         pool->freed = config->freed;
         pool->arg = config->arg;
-        r = pool_prepare(pool, config, cause);
+        r = config->outside ? prepare_outside(pool, config->outside, cause)
+                            : pool_prepare(pool, config, cause);
         if (r < 0) {
                 pool_free(pool);
                 return r;
@@ -393,9 +433,9 @@ void pool_stop(struct pool *pool, void (*done)(void *arg), void *arg)
                 w->blameless = true;
                 if (w->state == WORKER_DOWN) {
                         uv_timer_stop(&w->timer);
-                        remove_socket(pool, w);
-                } else if (w->run) {
-                        fastcgi_put_back(w->run);
+                        remove_files(pool, w);
+                } else if (w->request) {
+                        fastcgi_put_back(w->request);
                 } else if (w->state != WORKER_ENDING) {
                         worker_end(w, SIGTERM);
                 }
@@ -410,6 +450,7 @@ void pool_free(struct pool *pool)
         free_words(pool->setup.args);
         free_words(pool->setup.env);
         free(pool->setup.self);
+        free(pool->setup.outside);
         free(pool->setup.folder);
         free(pool->workers);
         free(pool->idle);

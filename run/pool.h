@@ -16,9 +16,12 @@ struct pool;
 
 struct pool_config {
         uv_loop_t *loop;
-        const char *self;  /* path of the sendoff program: workers are started as `self worker-exec WORDS…`,
-                              which ties their life to ours before exec */
-        char *const *argv; /* words of --worker, NULL-terminated; found along PATH */
+        const char *self; /* path of the sendoff program: workers are started as `self worker-exec WORDS…`,
+                             which ties their life to ours before exec */
+        const char *outside; /* "unix:/path" or "host:port" of a FastCGI pool that somebody else keeps: then
+                                self and argv are not used, `workers` is how many connections are kept to it;
+                                NULL none */
+        char *const *argv;   /* words of --worker, NULL-terminated; found along PATH */
         const char *runtime_folder; /* an existing private folder: sockets (w1.sock, …) and opcache/ are made
                                        in it */
         unsigned workers;
@@ -45,13 +48,18 @@ int pool_new(struct pool **out, const struct pool_config *config, struct cause *
 unsigned pool_free_workers(const struct pool *pool);
 void pool_stats(const struct pool *pool, struct pool_stats *out);
 
-/* Give a request to a free worker. params: complete, ended (fcgi_params_end), request id 1; taken over
- * (finished by the pool) when 0 is returned. body: borrowed, whole, not changed until `end`. CONTENT_LENGTH
- * in params must equal its length (php-cgi hangs otherwise). 0 and *out; POOL_BUSY when no worker is free
- * (nothing taken). */
-int pool_start(struct pool *pool, struct fcgi_params *params, const struct spool *body,
-               const struct run_handlers *handlers, void *arg, struct run **out)
-        __attribute__((warn_unused_result));
+struct pool_request {
+        struct fcgi_params *params; /* complete but not ended (fcgi_params_end), request id 1: SENDOFF_CONTROL
+                                       is added. Taken over (finished by the pool) when 0 is returned */
+        const struct spool *body;   /* borrowed, whole, not changed until `end`. CONTENT_LENGTH in params must
+                                       equal   its length (php-cgi hangs otherwise) */
+        bool own_control; /* a FIFO that no earlier run knew: for jobs. Without it the worker's FIFO is used
+                             again until somebody has written to it */
+};
+
+/* Give a request to a free worker. 0 and *out; POOL_BUSY when no worker is free (nothing taken); -ENOMEM. */
+int pool_start(struct pool *pool, const struct pool_request *request, const struct run_handlers *handlers,
+               void *arg, struct run **out) __attribute__((warn_unused_result));
 
 /* Ends every worker: idle ones by SIGTERM, busy ones by SIGKILL, their runs then end with RUN_PUT_BACK ("the
  * server is shutting down"); what is left after two seconds gets SIGKILL. All are reaped before done is

@@ -4,8 +4,8 @@
  * Callbacks come only from the loop, never inside the call that started the run, and `end` exactly once,
  * last. After `end` the run is gone.
  *
- * How a run is ended from outside is the same for all (run.c): first it is asked politely, and when its grace is
- * over it is killed for sure; `end` comes when it is really over.
+ * How a run is ended from outside is the same for all (run.c): first it is asked politely, and when its grace
+ * is over it is killed for sure; `end` comes when it is really over.
  *
  *              run_stop, a limit           grace over, run_kill
  *   under way ───────────────────▶ asked ───────────────────────▶ killed ──▶ end
@@ -33,23 +33,24 @@ struct run_handlers {
         void (*data)(void *arg, struct slice bytes); /* reply body, a program's stdout, as it comes; never
                                                         while paused */
         void (*log)(void *arg, struct slice bytes);  /* stderr; may be cut into pieces anywhere */
-        void (*control)(void *arg, struct slice line); /* a line written to SENDOFF_CONTROL, without its end */
+        void (*control)(void *arg,
+                        struct slice line); /* a line written to SENDOFF_CONTROL, without its end */
         /* How it ended: outcome (succeeded and failed both mean "answered completely", the caller judges with
          * job_judge; failed with may_pass: it never answered, the target cannot be reached, say; RUN_CRASHED,
-         * RUN_STOPPED, RUN_PUT_BACK), status, exit_code, signal, reason, connection_status, cpu_ms, peak_rss_kb.
-         * number, started_ms and ended_ms are not filled. */
+         * RUN_STOPPED, RUN_PUT_BACK), status, exit_code, signal, reason, connection_status, cpu_ms,
+         * peak_rss_kb. number, started_ms and ended_ms are not filled. */
         void (*end)(void *arg, const struct job_run *how);
 };
 
 struct run_limits {
         int64_t time_limit_ms; /* wall clock from now; 0 none */
-        int64_t idle_limit_ms; /* without a byte of output, a control line or (http) progress of the transfer; 0
-                                  none. Does not count while paused */
+        int64_t idle_limit_ms; /* without a byte of output, a control line or (http) progress of the transfer;
+                                  0 none. Does not count while paused */
         int64_t grace_ms;      /* from asking to killing */
 };
 
-/* Sets the limits, counted from now; may be called again at any time before `end`. A limit that is reached stops the
- * run with CONNECTION_TIMED_OUT. */
+/* Sets the limits, counted from now; may be called again at any time before `end`. A limit that is reached
+ * stops the run with CONNECTION_TIMED_OUT. */
 void run_set_limits(struct run *run, const struct run_limits *limits);
 void run_set_time_limit(struct run *run, int64_t ms); /* the wall clock alone, from now; 0 none */
 
@@ -58,14 +59,15 @@ void run_set_time_limit(struct run *run, int64_t ms); /* the wall clock alone, f
 void run_pause(struct run *run);
 void run_resume(struct run *run);
 
-/* Ends it: politely, then for sure. bits: CONNECTION_ABORTED or CONNECTION_TIMED_OUT; they are added up when called
- * again, and so are the reasons ("cancelled; then …"). `end` follows with RUN_STOPPED unless it ends by itself
- * successfully before it has been asked. Output goes on being delivered until then. */
+/* Ends it: politely, then for sure. bits: CONNECTION_ABORTED or CONNECTION_TIMED_OUT; they are added up when
+ * called again, and so are the reasons ("cancelled; then …"). `end` follows with RUN_STOPPED unless it ends
+ * by itself successfully before it has been asked. Output goes on being delivered until then. */
 void run_stop(struct run *run, int bits, const char *reason);
 
-/* Aborted with policy `php`: its output is closed, so that it notices at its next output as it always did: PHP by its
- * own rules, a program by SIGPIPE, an http target by the closed connection. Nothing more is delivered. `end` comes when
- * the work has really ended, with CONNECTION_ABORTED and RUN_STOPPED; limits go on counting. */
+/* Aborted with policy `php`: its output is closed, so that it notices at its next output as it always did:
+ * PHP by its own rules, a program by SIGPIPE, an http target by the closed connection. Nothing more is
+ * delivered. `end` comes when the work has really ended, with CONNECTION_ABORTED and RUN_STOPPED; limits go
+ * on counting. */
 void run_hang_up(struct run *run, const char *reason);
 
 /* Aborted with policy `continue`: only CONNECTION_ABORTED is recorded. */

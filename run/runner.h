@@ -1,5 +1,5 @@
-/* What a runner provides, and what run.c does for all of them: limits, the ladder, the end. For the runners only. A
- * runner embeds struct run as the first member of its own struct. */
+/* What a runner provides, and what run.c does for all of them: limits, the ladder, the end. For the runners
+ * only. A runner embeds struct run as the first member of its own struct. */
 #ifndef SENDOFF_RUN_RUNNER_H
 #define SENDOFF_RUN_RUNNER_H
 
@@ -12,8 +12,8 @@ struct runner {
         void (*pause)(struct run *run);
         void (*resume)(struct run *run);
         void (*hang_up)(struct run *run); /* close its output; run_over follows when the work has ended */
-        void (*ask)(struct run *run);     /* politely; may be called again when another reason comes. May do nothing:
-                                             then the grace goes by */
+        void (*ask)(struct run *run);     /* politely; may be called again when another reason comes. May do
+                                             nothing:     then the grace goes by */
         void (*kill)(struct run *run);    /* for sure; run_over follows, not inside the call */
         int (*worker)(const struct run *run); /* may be NULL */
         int (*pid)(const struct run *run);    /* may be NULL */
@@ -36,8 +36,8 @@ struct run {
         char reason[JOB_REASON_MAX];
 };
 
-void run_init(struct run *run, const struct runner *runner, uv_loop_t *loop, const struct run_handlers *handlers,
-              void *arg);
+void run_init(struct run *run, const struct runner *runner, uv_loop_t *loop,
+              const struct run_handlers *handlers, void *arg);
 static inline void run_ref(struct run *run)
 {
         run->refs++;
@@ -46,8 +46,16 @@ void run_unref(struct run *run);
 
 void run_heard(struct run *run); /* a byte came: the idle limit counts from now */
 
-/* It is over: how->outcome as in run_handlers.end; what was decided from outside (outcome, reason, bits) is put over it
- * first. Calls `end`, then gives up the timer's reference. The runner must have settled its own state before. */
+/* Asks it to end and arms the grace without deciding how it ends: for a runner that wants nothing more of its
+ * work. */
+void run_give_up(struct run *run);
+
+/* It never began: gives up the timer's reference, no `end`. */
+void run_abandon(struct run *run);
+
+/* It is over: how->outcome as in run_handlers.end; what was decided from outside (outcome, reason, bits) is
+ * put over it first. Calls `end`, then gives up the timer's reference. The runner must have settled its own
+ * state before. */
 void run_over(struct run *run, struct job_run *how);
 
 /* An empty result: no status, no exit code, nothing known. */

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "run/proc.h"
 
 #define BACKOFF_FIRST_MS 100
 #define QUICK_DEATH_MS   1000
@@ -52,12 +53,39 @@ size_t worker_path(const char *folder, int number, char *out, size_t size)
 /* 0, or -ENAMETOOLONG. */
 static int worker_address(const struct worker *w, struct sockaddr_un *out)
 {
+        const char *outside = pool_setup(w->pool)->outside;
+
         memset(out, 0, sizeof(*out));
         out->sun_family = AF_UNIX;
+        if (outside)
+                return snprintf(out->sun_path, sizeof(out->sun_path), "%s", outside + 5) <
+                                       (int)sizeof(out->sun_path)
+                               ? 0
+                               : -ENAMETOOLONG;
         return worker_path(pool_setup(w->pool)->folder, w->number, out->sun_path, sizeof(out->sun_path)) <
                                sizeof(out->sun_path)
                        ? 0
                        : -ENAMETOOLONG;
+}
+
+int worker_outside_address(const char *outside, struct sockaddr_storage *out, socklen_t *len)
+{
+        const char *colon = strrchr(outside, ':');
+        size_t n = colon ? (size_t)(colon - outside) : 0;
+        int port = colon ? atoi(colon + 1) : 0;
+        char host[64];
+
+        if (n == 0 || n >= sizeof(host))
+                return -EINVAL;
+        memcpy(host, outside, n);
+        host[n] = '\0';
+        if (host[0] == '[' && host[n - 1] == ']') {
+                host[n - 1] = '\0';
+                *len = sizeof(struct sockaddr_in6);
+                return uv_ip6_addr(host + 1, port, (struct sockaddr_in6 *)out);
+        }
+        *len = sizeof(struct sockaddr_in);
+        return uv_ip4_addr(host, port, (struct sockaddr_in *)out);
 }
 
 /* ---- the connection ---- */
@@ -80,15 +108,24 @@ void worker_drop_link(struct worker *w)
 
 static void worker_probe(struct worker *w);
 
+bool worker_is_outside(const struct worker *w)
+{
+        return pool_setup(w->pool)->outside != NULL;
+}
+
 /* It has come to accept a connection, so nothing runs on it. Recycling waits for this too: a script that goes
  * on without its caller is let finish. */
 static void worker_is_free(struct worker *w)
 {
         uint64_t max = pool_setup(w->pool)->requests_max;
 
+        if (w->request) { /* it was GONE: that script has ended now */
+                fastcgi_script_ended(w->request);
+                return;
+        }
         if (w->state == WORKER_STARTING)
                 uv_timer_stop(&w->timer);
-        if (max && w->served >= max) {
+        if (max && w->served >= max && !worker_is_outside(w)) {
                 log_say(LOG_DEBUG, "run", "worker recycled", "worker=%d pid=%d requests=%llu", w->number,
                         w->pid, (unsigned long long)w->served);
                 w->blameless = true;
@@ -120,14 +157,15 @@ static void link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         if (link->probe) {
                 worker_drop_link(w);
                 worker_answered(w, n > 0);
-        } else if (w->run && n > 0) {
-                fastcgi_read(w->run, (struct slice){ buf->base, (size_t)n });
-        } else if (w->run) {
+        } else if (w->request && n > 0) {
+                fastcgi_read(w->request, (struct slice){ buf->base, (size_t)n });
+        } else if (w->request) {
                 uv_read_stop(stream);
-                fastcgi_eof(w->run);
+                fastcgi_eof(w->request, n == UV_ECONNRESET);
         } else {
                 worker_drop_link(w);
-                if (w->state == WORKER_IDLE) { /* it hung up between two requests: is it still there? */
+                if (w->state == WORKER_IDLE &&
+                    !worker_is_outside(w)) { /* it hung up between two requests: is it still there? */
                         pool_worker_not_idle(w->pool, w);
                         worker_move(w, WORKER_GONE);
                         worker_probe(w);
@@ -143,22 +181,44 @@ void worker_set_reading(struct worker *w, bool on)
                 uv_read_stop((uv_stream_t *)&w->link->pipe);
 }
 
-/* A connection that is ready at once: a unix socket's connect does not wait for the accept. 0 or -errno. */
-static int worker_connect(struct worker *w, bool probe)
+/* A connection to a path, or to host and port of an outside pool. A unix socket's connect does not wait for
+ * the accept; one over TCP may still be under way: what is written waits for it, and its failure is the end
+ * of the connection. The socket, or -errno. */
+static int open_socket(const struct worker *w)
 {
-        struct sockaddr_un address;
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
-        struct link *link;
+        const char *outside = pool_setup(w->pool)->outside;
+        struct sockaddr_storage address;
+        struct sockaddr_un path;
+        socklen_t len = sizeof(path);
+        int fd, r = 0;
 
+        if (outside && strncmp(outside, "unix:", 5) != 0) {
+                r = worker_outside_address(outside, &address, &len);
+        } else {
+                r = worker_address(w, &path);
+                memcpy(&address, &path, sizeof(path));
+        }
+        if (r < 0)
+                return r;
+        fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
-        r = worker_address(w, &address);
-        if (r == 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        if (connect(fd, (struct sockaddr *)&address, len) < 0 && errno != EINPROGRESS) {
                 r = -errno;
-        if (r < 0) {
                 close(fd);
                 return r;
         }
+        return fd;
+}
+
+/* 0 or -errno. */
+static int worker_connect(struct worker *w, bool probe)
+{
+        int fd = open_socket(w), r;
+        struct link *link;
+
+        if (fd < 0)
+                return fd;
         link = mem_alloc(sizeof(*link));
         uv_pipe_init(pool_setup(w->pool)->loop, &link->pipe, 0);
         link->pipe.data = link;
@@ -232,21 +292,126 @@ static void worker_answered(struct worker *w, bool in_words)
         }
 }
 
-void worker_run_over(struct worker *w, bool connection_good)
+void worker_leave(struct worker *w)
 {
-        w->run = NULL;
+        worker_drop_link(w);
+        if (worker_is_outside(w) || w->state != WORKER_BUSY)
+                return;
+        worker_move(w, WORKER_GONE);
+        worker_probe(w);
+}
+
+/* An outside pool's worker lost its connection, or never had one: down for a while when it cannot be reached.
+ */
+static void outside_over(struct worker *w)
+{
+        if (w->unreachable || pool_is_stopping(w->pool)) {
+                w->failures += w->unreachable;
+                w->blameless = !w->unreachable;
+                w->unreachable = false;
+                worker_end(w, 0);
+        } else {
+                worker_is_free(w);
+        }
+}
+
+void worker_request_over(struct worker *w, bool connection_good)
+{
+        w->request = NULL;
         if (w->state == WORKER_ENDING)
                 return; /* the process' end decides */
         w->served++;
-        w->failures = 0;
+        if (connection_good)
+                w->failures = 0;
         if (connection_good) {
+                w->link->used = true;
                 worker_set_reading(w, true);
                 worker_is_free(w);
+        } else if (worker_is_outside(w)) {
+                worker_drop_link(w);
+                outside_over(w);
+        } else if (w->state == WORKER_GONE) { /* it has answered just now */
+                worker_is_free(w);
         } else {
+                w->failures = 0;
                 worker_drop_link(w);
                 worker_move(w, WORKER_GONE);
                 worker_probe(w);
         }
+}
+
+/* ---- SENDOFF_CONTROL ---- */
+
+static void on_control(void *arg, struct slice line)
+{
+        struct worker *w = arg;
+
+        if (w->request)
+                fastcgi_control(w->request, line);
+}
+
+static void worker_make_control(struct worker *w)
+{
+        const struct worker_setup *setup = pool_setup(w->pool);
+        struct cause cause = { "" };
+        char *path = mem_printf("%s/w%d-%u.control", setup->folder, w->number, ++w->controls);
+
+        if (control_open(&w->control, setup->loop, path, on_control, w, &cause) < 0)
+                log_say(LOG_ERROR, "run", "scripts have no SENDOFF_CONTROL", "worker=%d why=\"%s\"",
+                        w->number, cause.text);
+        free(path);
+}
+
+const char *worker_control(struct worker *w, bool own)
+{
+        if (worker_is_outside(w))
+                return NULL;
+        if (!w->control || own || w->own_control || control_used(w->control)) {
+                control_close(w->control);
+                w->control = NULL;
+                worker_make_control(w);
+        }
+        w->own_control = own;
+        return w->control ? control_path(w->control) : NULL;
+}
+
+void worker_drain_control(struct worker *w)
+{
+        if (w->control)
+                control_drain(w->control);
+}
+
+/* ---- asking ---- */
+
+int64_t worker_cpu_us(const struct worker *w)
+{
+        return w->process ? proc_cpu_us(w->pid) : -1;
+}
+
+void worker_ask(struct worker *w)
+{
+        if (!w->process)
+                return;
+        if (!pool_setup(w->pool)->php) {
+                w->blameless = true;
+                uv_process_kill(&w->process->handle, SIGTERM);
+                return;
+        }
+        if (!proc_catches(w->pid, SIGPROF))
+                return; /* it has not begun yet, and would die of it */
+        uv_process_kill(&w->process->handle, SIGPROF);
+        proc_signal_children(w->pid, SIGTERM);
+}
+
+void worker_unreachable(struct worker *w)
+{
+        if (worker_is_outside(w)) {
+                w->unreachable = true;
+                outside_over(w);
+                return;
+        }
+        log_say(LOG_WARN, "run", "worker cannot be reached; killed", "worker=%d pid=%d", w->number, w->pid);
+        worker_end(w, SIGKILL);
 }
 
 /* ---- the process ---- */
@@ -350,8 +515,8 @@ static void on_exit_of(uv_process_t *handle, int64_t status, int signum)
         pool_worker_not_idle(w->pool, w);
         if (!w->blameless)
                 worker_blame(w);
-        if (w->run)
-                fastcgi_reaped(w->run);
+        if (w->request)
+                fastcgi_reaped(w->request);
         else
                 pool_worker_down(w->pool, w);
 }
@@ -378,13 +543,15 @@ static void on_timer(uv_timer_t *timer)
 {
         struct worker *w = timer->data;
 
-        if (w->state == WORKER_DOWN)
+        if (w->state == WORKER_DOWN) {
                 worker_spawn(w);
-        else if (w->state == WORKER_STARTING)
+                pool_announce(w->pool);
+        } else if (w->state == WORKER_STARTING) {
                 log_say(LOG_WARN, "run", "worker does not answer yet", "worker=%d pid=%d seconds=%lld",
                         w->number, w->pid, (long long)((clock_mono_ms() - w->spawned_ms) / 1000));
-        else if (w->state == WORKER_ENDING && w->process)
+        } else if (w->state == WORKER_ENDING && w->process) {
                 uv_process_kill(&w->process->handle, SIGKILL);
+        }
 }
 
 void worker_init(struct worker *w, struct pool *pool, int number)
@@ -455,12 +622,24 @@ static void worker_not_started(struct worker *w, const char *why)
         worker_spawn_later(w, worker_backoff_ms(w));
 }
 
+/* Of an outside pool: a connection is made when there is a request. */
+static void outside_up(struct worker *w)
+{
+        worker_move(w, WORKER_STARTING);
+        worker_is_free(w);
+}
+
 void worker_spawn(struct worker *w)
 {
         struct cause cause = { "" };
-        int listener = worker_listen(w, &cause), r;
         struct process *p;
+        int listener, r;
 
+        if (worker_is_outside(w)) {
+                outside_up(w);
+                return;
+        }
+        listener = worker_listen(w, &cause);
         if (listener < 0) {
                 worker_not_started(w, cause.text);
                 return;
@@ -492,11 +671,15 @@ void worker_end(struct worker *w, int signum)
                 return;
         worker_move(w, WORKER_ENDING);
         pool_worker_not_idle(w->pool, w);
-        if (!w->run)
+        if (!w->request || (w->link && w->link->probe))
                 worker_drop_link(w);
         uv_timer_stop(&w->timer);
+        if (worker_is_outside(w) && !w->request)
+                pool_worker_down(w->pool, w);
         if (!w->process)
                 return;
+        if (signum == SIGKILL) /* with what its scripts are waiting for */
+                kill(-w->pid, SIGKILL);
         uv_process_kill(&w->process->handle, signum);
         if (signum == SIGTERM)
                 uv_timer_start(&w->timer, on_timer, TERM_MS, 0);

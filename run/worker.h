@@ -10,7 +10,10 @@
  *      │ reaped
  *      └───── ENDING ◀── from any state: died, recycled (SIGTERM), stopped (SIGKILL)
  *
- * GONE: a script may still be running on it, for nobody; it answers the probe when that has ended.
+ * GONE: a script may still be running on it, for nobody; it answers the probe when that has ended, and only
+ * then its run is over.
+ *
+ * An outside pool's worker is a connection only: DOWN while the pool cannot be reached, never GONE.
  *
  * The kept connection is made when the first request comes, not before: php-cgi hangs up on a connection that
  * says nothing within five seconds of being accepted, but waits for ever between two requests. */
@@ -19,9 +22,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "base/cause.h"
+#include "run/control.h"
 #include "run/run.h"
 
 #define WORKER_PARENT_VARIABLE "SENDOFF_WORKER_PARENT"
@@ -29,6 +34,7 @@
 #define WORKER_LINE_MAX        1024 /* of its stderr; longer ones are logged in pieces */
 
 struct pool;
+struct request; /* fastcgi.c's */
 struct worker;
 
 enum worker_state {
@@ -47,6 +53,7 @@ struct link {
         uv_shutdown_t shutdown;
         struct worker *worker; /* NULL once it is dropped */
         bool probe;            /* asks GET_VALUES; otherwise the kept one */
+        bool used;             /* a request was answered on it */
 };
 
 struct process {
@@ -66,13 +73,17 @@ struct worker {
         struct process *process; /* NULL when there is none, or it is reaped */
         int pid;
         struct link *link;
-        struct run *run;  /* BUSY, or ENDING with a run that is not over */
-        uv_timer_t timer; /* DOWN: the next start; STARTING: a warning; ENDING: SIGKILL */
-        uint64_t served;  /* requests since it was spawned */
+        struct request *request; /* BUSY; GONE and ENDING with a run that is not over */
+        struct control *control; /* SENDOFF_CONTROL of its runs; NULL for an outside pool */
+        bool own_control;        /* the last run had it for itself */
+        unsigned controls;       /* made so far */
+        uv_timer_t timer;        /* DOWN: the next start; STARTING: a warning; ENDING: SIGKILL */
+        uint64_t served;         /* requests since it was spawned */
         int64_t spawned_ms;
         unsigned failures; /* in a row */
         bool reaped;
         bool blameless;             /* its end was our doing: no backoff */
+        bool unreachable;           /* an outside pool that does not take connections */
         int exit_code, term_signal; /* once reaped */
 };
 
@@ -82,6 +93,8 @@ struct worker_setup {
         char *self;
         char **args;         /* self, "worker-exec", words… */
         const char *program; /* the last part of the first word, for sentences */
+        char *outside;       /* NULL: the workers are ours */
+        bool php;
         char **env;
         char *folder;
         uint64_t requests_max;
@@ -97,6 +110,7 @@ void pool_announce(struct pool *pool); /* tells the owner when there are free wo
 void pool_worker_down(struct pool *pool, struct worker *w); /* reaped: starts another one, or counts it out */
 void pool_count_death(struct pool *pool);
 void pool_count_start(struct pool *pool);
+bool pool_is_stopping(const struct pool *pool);
 
 /* worker.c */
 void worker_init(struct worker *w, struct pool *pool, int number);
@@ -111,13 +125,33 @@ void worker_end(struct worker *w,
 int worker_open(struct worker *w); /* makes the kept connection where there is none: 0 or < 0 */
 void worker_set_reading(struct worker *w, bool on);
 void worker_drop_link(struct worker *w); /* closes the connection, whatever it is */
-/* fastcgi.c says that its run is over: → IDLE, or GONE when the connection is of no more use, or recycled. */
-void worker_run_over(struct worker *w, bool connection_good);
+/* The connection is closed while the script may go on: → GONE; an outside worker just loses it. */
+void worker_leave(struct worker *w);
+void worker_unreachable(
+        struct worker *w); /* no connection can be made: killed; an outside one is down for a while */
+/* Politely: PHP by SIGPROF, which is its own time limit (shutdown functions run, the worker lives on), and
+ * SIGTERM to the programs it is waiting for; another program by SIGTERM. */
+void worker_ask(struct worker *w);
+/* "127.0.0.1:9000", "[::1]:9000": numbers only, so that nothing has to be looked up. 0 or < 0. */
+int worker_outside_address(const char *outside, struct sockaddr_storage *out, socklen_t *len);
+bool worker_is_outside(const struct worker *w);
+int64_t worker_cpu_us(const struct worker *w); /* CPU time of the process so far; -1 unknown */
+
+/* The FIFO for the next run: its path, NULL where there is none. A fresh one when the run is to have it for
+ * itself, and when the last one had, or has used it. Draining hands what is in it to the request. */
+const char *worker_control(struct worker *w, bool own);
+void worker_drain_control(struct worker *w);
+
+/* fastcgi.c says that its request is over: → IDLE, or GONE when the connection is of no more use, or
+ * recycled. */
+void worker_request_over(struct worker *w, bool connection_good);
 void worker_move(struct worker *w, enum worker_state to);
 
 /* fastcgi.c */
-void fastcgi_read(struct run *run, struct slice bytes);
-void fastcgi_eof(struct run *run);    /* the connection has ended */
-void fastcgi_reaped(struct run *run); /* the process has been reaped */
+void fastcgi_read(struct request *q, struct slice bytes);
+void fastcgi_eof(struct request *q, bool reset); /* the connection has ended */
+void fastcgi_reaped(struct request *q);          /* the process has been reaped */
+void fastcgi_script_ended(struct request *q);    /* GONE, and it has answered */
+void fastcgi_control(struct request *q, struct slice line);
 
 #endif

@@ -130,10 +130,10 @@ void dispatcher_stop_jobs(struct dispatcher *d)
         d->jobs_stopped = true;
 }
 
-int dispatcher_start(struct dispatcher *d, bool for_job, struct fcgi_params *params, const struct spool *body,
+int dispatcher_start(struct dispatcher *d, bool for_job, const struct pool_request *request,
                      const struct run_handlers *handlers, void *arg, struct run **out)
 {
-        int r = pool_start(d->pool, params, body, handlers, arg, out);
+        int r = pool_start(d->pool, request, handlers, arg, out);
 
         if (r == 0 && for_job) {
                 assert(d->pending > 0);

@@ -45,7 +45,7 @@ void dispatcher_release_job(struct dispatcher *d,
 void dispatcher_stop_jobs(struct dispatcher *d); /* shutdown: dispatcher_take_for_job says no from now on */
 
 /* pool_start, for a foreground request or a job that holds a reservation. */
-int dispatcher_start(struct dispatcher *d, bool for_job, struct fcgi_params *params, const struct spool *body,
+int dispatcher_start(struct dispatcher *d, bool for_job, const struct pool_request *request,
                      const struct run_handlers *handlers, void *arg, struct run **out)
         __attribute__((warn_unused_result));
 

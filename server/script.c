@@ -12,15 +12,19 @@ int script_start(struct dispatcher *d, bool for_job, const char *root, const str
                 .path_info = match->path_info,
         };
         struct fcgi_params params;
+        const struct cgi_sink sink = cgi_sink_params(&params);
+        const struct pool_request wanted = { .params = &params,
+                                             .body = &request->body,
+                                             .own_control = for_job };
         int r;
 
         fcgi_params_init(&params, 1);
-        r = cgi_env_build(&params, request, &script, context, cause);
+        r = cgi_env_build(&sink, request, &script, context, cause);
         if (r != 0) {
                 fcgi_params_fini(&params);
                 return r < 0 ? r : SCRIPT_TOO_LARGE;
         }
-        r = dispatcher_start(d, for_job, &params, &request->body, handlers, arg, out);
+        r = dispatcher_start(d, for_job, &wanted, handlers, arg, out);
         if (r != 0)
                 fcgi_params_fini(&params);
         return r < 0 ? r : r == POOL_BUSY ? SCRIPT_BUSY : 0;
