@@ -199,8 +199,9 @@ static void add_reason(struct job *job, const char *format, ...)
         size_t len = strnlen(reason, REASON_KEPT_MAX);
         va_list args;
 
-        while (len == REASON_KEPT_MAX && len > 0 && ((unsigned char)reason[len] & 0xc0) == 0x80)
-                len--;
+        if (len == REASON_KEPT_MAX)
+                while (len > 0 && ((unsigned char)reason[len] & 0xc0) == 0x80)
+                        len--;
         reason[len] = '\0';
         if (len > 0)
                 len += (size_t)snprintf(reason + len, JOB_REASON_MAX - len, "; ");
