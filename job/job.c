@@ -157,6 +157,11 @@ void job_start(struct job *job, int64_t now_ms)
 
 /* ---- what an answer means ---- */
 
+bool job_status_succeeds(int status)
+{
+        return status >= 200 && status < 400;
+}
+
 static void judge_program(struct job_run *run, struct retry_advice *advice)
 {
         bool later = run->exit_code == EXIT_TRY_LATER;
@@ -325,6 +330,7 @@ int job_retry(struct job *job, int64_t now_ms)
 {
         if (job_state_is_final(job->state))
                 return JOB_ALREADY_FINAL;
+        assert(job->state != JOB_DRAFT);
         if (job->state == JOB_READY || job->state == JOB_RUNNING)
                 return JOB_UNDER_WAY;
         if (job->state == JOB_HELD)
