@@ -121,8 +121,9 @@ struct job {
         struct job_reply reply;
 };
 
-struct job *job_new(void);      /* a draft with empty strings, queue "default", options unset; spools not
-                                   initialised to      a folder (memory only, 0 bytes) */
+/* A draft with empty strings, queue "default", options unset; spools not initialised to a folder (memory only,
+ * 0 bytes). */
+struct job *job_new(void);
 void job_free(struct job *job); /* spools are finished: files not kept are removed. NULL is fine */
 
 void job_request_fini(struct job_request *request); /* for a request that is not a job's; job_free does it for
@@ -151,12 +152,14 @@ void job_judge(enum job_runner runner, struct job_run *run, struct retry_advice 
 
 /* The run under way ended as `run` says (its number and started_ms are the job's own and are kept). Decides
  * the next state:
- *   succeeded       RUN_SUCCEEDED
- *   cancelled       a cancel was asked and the run did not succeed
- *   scheduled       failed or timed out, worth another try (advice, policy) and retries left; run_at_ms is
- * set failed          its own answer, and not worth another try dead            worth another try, but
- * retries, crash budget (JOB_CRASHES_MAX) or JOB_RUNS_MAX are used up; the reason names the budget ready,
- * held     cut short (options.on_crash); put back: ready */
+ *
+ * - succeeded: RUN_SUCCEEDED.
+ * - cancelled: a cancel was asked and the run did not succeed.
+ * - scheduled: failed or timed out, worth another try (advice, policy) and retries left; run_at_ms is set.
+ * - failed: its own answer, and not worth another try, or policy.max is 0.
+ * - dead: worth another try, but retries, crash budget (JOB_CRASHES_MAX) or JOB_RUNS_MAX are used up; the
+ *   reason names the budget. Or cut short, and options.on_crash is JOB_CRASH_END.
+ * - ready, held: cut short (options.on_crash); put back: ready. */
 struct job_ending {
         const struct job_run *run;
         struct retry_advice advice;
