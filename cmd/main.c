@@ -7,6 +7,7 @@
 
 #include "base/nearest.h"
 #include "cmd/verb.h"
+#include "run/exec.h"
 #include "run/pool.h"
 
 static const struct verb *const verbs[] = {
@@ -67,6 +68,8 @@ int main(int argc, char **argv)
         }
         if (strcmp(argv[1], "worker-exec") == 0)
                 return worker_exec_main(argc - 2, argv + 2);
+        if (strcmp(argv[1], "exec-run") == 0)
+                return exec_main(argc - 2, argv + 2);
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
                 help(stdout);
                 return EXIT_OK;

@@ -6,25 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "run/pool.h"
+#include "run/signals.h"
 #include "run/worker.h"
-
-/* Past glibc's signal(), which refuses the two that it keeps for itself: whoever started the server may have
- * left those ignored, too. All zero is the default action in the kernel's struct. */
-static void default_signals(void)
-{
-        static const unsigned long zeroes[16];
-        sigset_t none;
-
-        for (int s = 1; s < NSIG; s++)
-                if (s != SIGKILL && s != SIGSTOP)
-                        syscall(SYS_rt_sigaction, s, zeroes, NULL, sizeof(unsigned long));
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 int worker_exec_main(int argc, char **argv)
 {
@@ -39,7 +25,7 @@ int worker_exec_main(int argc, char **argv)
         if (parent && atol(parent) != (long)getppid())
                 return 127;
         unsetenv(WORKER_PARENT_VARIABLE);
-        default_signals();
+        signals_default();
         execvp(argv[0], argv);
         fprintf(stderr, "sendoff: cannot start the worker %s: %s\n", argv[0], strerror(errno));
         return 127;
