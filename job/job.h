@@ -121,8 +121,8 @@ struct job {
         struct job_reply reply;
 };
 
-/* A draft with empty strings, queue "default", options unset; spools not initialised to a folder (memory only,
- * 0 bytes). */
+/* A draft with empty strings, queue "default", options unset; spools not initialised to a folder (memory
+ * only, 0 bytes). */
 struct job *job_new(void);
 void job_free(struct job *job); /* spools are finished: files not kept are removed. NULL is fine */
 
