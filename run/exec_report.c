@@ -12,7 +12,7 @@
 #include "run/runner.h"
 
 #define CPU_SLACK_MS 500 /* by which the CPU time of who reached the hard limit may seem to be less */
-#define NAME_SHOWN   200 /* bytes of a program's or folder's name in a sentence */
+#define NAME_SHOWN   100 /* bytes of a program's or folder's name in a sentence */
 #define QUOTED_SIZE  (4 * NAME_SHOWN + 3)
 
 static const char *quoted(char out[QUOTED_SIZE], const char *name)
