@@ -29,6 +29,7 @@
 #define JOB_WORDS_MAX   1024        /* words of a command line */
 #define JOB_NOTE_SIZE   200         /* of a progress note, with its NUL */
 #define CONTROL_LINE_MAX 1024       /* one line written to SENDOFF_CONTROL; a longer one is refused */
+#define RUN_LOG_LINE    4096        /* of a run's log; a longer one is cut in pieces */
 #define RUN_LOG_HEAD    (16 << 10)  /* of a run's log the first so many bytes are kept… */
 #define RUN_LOG_TAIL    (48 << 10)  /* …and the last so many; what is between is left out, and said so */
 #define RUN_LOGS_KEPT   10          /* logs of the last so many runs of a job */

@@ -104,3 +104,73 @@ bool clock_http_parse(struct slice s, int64_t *real_ms)
         }
         return false;
 }
+
+/* Two digits at *at, within low and high; moves on. -1 when they are not. */
+static int two_digits(const char **at, int low, int high)
+{
+        const char *p = *at;
+        int n;
+
+        if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
+                return -1;
+        n = (p[0] - '0') * 10 + p[1] - '0';
+        *at = p + 2;
+        return n >= low && n <= high ? n : -1;
+}
+
+static bool take(const char **at, const char *one_of)
+{
+        if (!**at || !strchr(one_of, **at))
+                return false;
+        (*at)++;
+        return true;
+}
+
+/* "Z", "+01:00", "-0330" as minutes to be taken off. */
+static bool zone(const char **at, int *minutes)
+{
+        int sign = **at == '-' ? -1 : 1, hours, rest;
+
+        *minutes = 0;
+        if (take(at, "Zz"))
+                return true;
+        if (!take(at, "+-"))
+                return false;
+        hours = two_digits(at, 0, 23);
+        take(at, ":");
+        rest = hours < 0 ? -1 : two_digits(at, 0, 59);
+        *minutes = sign * (hours * 60 + rest);
+        return rest >= 0;
+}
+
+bool clock_rfc3339_parse(struct slice s, int64_t *real_ms)
+{
+        char text[48] = "";
+        const char *at = text;
+        struct tm tm = { 0 };
+        int century, year, minutes, ms = 0, scale = 100;
+
+        if (s.len >= sizeof(text) - 8)
+                return false;
+        memcpy(text, s.ptr, s.len);
+        century = two_digits(&at, 19, 99);
+        year = century < 0 ? -1 : two_digits(&at, 0, 99);
+        tm.tm_year = century * 100 + year - 1900;
+        if (year < 0 || !take(&at, "-") || (tm.tm_mon = two_digits(&at, 1, 12) - 1) < 0 || !take(&at, "-") ||
+            (tm.tm_mday = two_digits(&at, 1, 31)) < 0 || !take(&at, "Tt ") ||
+            (tm.tm_hour = two_digits(&at, 0, 23)) < 0 || !take(&at, ":") ||
+            (tm.tm_min = two_digits(&at, 0, 59)) < 0)
+                return false;
+        if (take(&at, ":") && (tm.tm_sec = two_digits(&at, 0, 60)) < 0)
+                return false;
+        if (take(&at, ".")) {
+                if (*at < '0' || *at > '9')
+                        return false;
+                for (; *at >= '0' && *at <= '9'; at++, scale /= 10)
+                        ms += (*at - '0') * scale;
+        }
+        if (!zone(&at, &minutes) || *at || (size_t)(at - text) != s.len)
+                return false;
+        *real_ms = ((int64_t)timegm(&tm) - (int64_t)minutes * 60) * 1000 + ms;
+        return *real_ms >= 0;
+}

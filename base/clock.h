@@ -24,4 +24,8 @@ char *clock_clf(int64_t real_ms, char out[CLOCK_CLF_SIZE]);   /* the access log'
 /* Any of the three HTTP date forms (RFC 9110, 5.6.7). False when it is none. */
 bool clock_http_parse(struct slice s, int64_t *real_ms);
 
+/* "2026-12-01T08:00:00Z", "2026-12-01 08:00:00.5+01:00" (RFC 3339, 5.6; seconds may be left out). False when
+ * it is none, or before 1970. */
+bool clock_rfc3339_parse(struct slice s, int64_t *real_ms);
+
 #endif

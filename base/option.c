@@ -528,6 +528,8 @@ int options_from_environment(struct options *o, const char *prefix, struct cause
                 char name[2 * KEY_MAX], where[2 * KEY_MAX + 16];
                 const char *value;
 
+                if (o->rows[i].not_in_environment)
+                        continue;
                 snprintf(name, sizeof(name), "%s_%s", prefix, o->rows[i].key);
                 for (char *p = name; *p; p++)
                         *p = (char)toupper((unsigned char)*p);

@@ -43,10 +43,11 @@ struct option_row {
         const char *default_text;  /* as one would write it; NULL: unset, or made by the program */
         const char *default_shown; /* what help says instead of default_text; NULL: default_text itself */
         bool reloadable;
-        bool not_in_file;    /* --config cannot be given in the file it names */
-        const char *metavar; /* "SIZE" */
-        const char *group;   /* heading in --help; rows of a group stand together */
-        const char *accepts; /* choice: "error|warn|info"; string: what `check` wants, in words */
+        bool not_in_file;        /* --config cannot be given in the file it names */
+        bool not_in_environment; /* PREFIX_KEY means something else there */
+        const char *metavar;     /* "SIZE" */
+        const char *group;       /* heading in --help; rows of a group stand together */
+        const char *accepts;     /* choice: "error|warn|info"; string: what `check` wants, in words */
         bool (*check)(const char *value); /* string, choice and each entry of a list; may be NULL */
         const char *help;                 /* one sentence */
 };

@@ -130,6 +130,27 @@ int spool_open(struct spool *s, int dir_fd, const char *name)
         return 0;
 }
 
+int spool_copy(struct spool *to, const struct spool *from, int dir_fd, size_t memory_max)
+{
+        char name[SPOOL_NAME_SIZE];
+        int r;
+
+        if (from->fd < 0) {
+                spool_init(to, dir_fd, from->len > memory_max ? from->len : memory_max, from->len);
+                r = spool_write(to, buf_slice(&from->mem).ptr, from->len);
+                return r > 0 ? -EFBIG : r;
+        }
+        spool_init(to, dir_fd, 0, 0);
+        r = random_hex(name, 32);
+        if (r == 0 && linkat(from->dir_fd, from->name, dir_fd, name, 0) < 0)
+                r = -errno;
+        if (r == 0)
+                r = spool_open(to, dir_fd, name);
+        if (r == 0)
+                to->keep = false;
+        return r;
+}
+
 void spool_move(struct spool *to, struct spool *from)
 {
         *to = *from;

@@ -49,6 +49,12 @@ void spool_keep(struct spool *s);
 /* Open a file that was kept, for reading: 0 or -errno. */
 int spool_open(struct spool *s, int dir_fd, const char *name);
 
+/* A spool of its own with the same bytes, `to` was not initialised: a file gets a second name (a hard link,
+ * nothing is copied), bytes in memory are copied. For bodies that are not written any more. 0 or -errno, then
+ * `to` is finished. */
+int spool_copy(struct spool *to, const struct spool *from, int dir_fd, size_t memory_max)
+        __attribute__((warn_unused_result));
+
 /* Move everything from one spool to another that was not initialised; `from` is then as after spool_fini. */
 void spool_move(struct spool *to, struct spool *from);
 

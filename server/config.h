@@ -23,6 +23,7 @@ struct config {
 
         uint64_t workers;              /* 4 */
         uint64_t foreground_workers;   /* 1: never given to jobs */
+        char *fastcgi;                 /* "unix:/path" or "host:port" of an outside pool, NULL none */
         char *worker;                  /* "php-cgi" */
         char *worker_for;              /* ".php" or "/" */
         uint64_t worker_requests;      /* 10000 */
@@ -49,6 +50,24 @@ struct config {
         uint64_t async_rate;  /* jobs a second one address may have accepted at the front door, 0 = no limit;
                                  1000 */
         uint64_t async_burst; /* 2000 */
+
+        int64_t time_limit_ms;            /* 1 d: a job's run */
+        int64_t idle_limit_ms;            /* 0: none */
+        int64_t foreground_time_limit_ms; /* 1 h */
+        int64_t grace_ms;                 /* 5 s between asking and killing */
+        char *on_abort;                   /* "php": a foreground run whose caller hangs up */
+        uint64_t retries;                 /* 3 */
+        int64_t retry_backoff_ms;         /* 10 s */
+        int64_t retry_backoff_max_ms;     /* 1 h */
+
+        uint64_t programs;                      /* 4 at once */
+        uint64_t program_memory, program_files; /* 0: no limit */
+        int64_t program_cpu_ms;                 /* 0: no limit */
+        uint64_t urls;                          /* 1000 at once */
+        int64_t http_connect_timeout_ms;        /* 10 s */
+        uint64_t http_redirects;                /* 0 */
+        char **http_deny, **http_allow;         /* CIDR lists */
+        char *http_ca_file;                     /* NULL: the system's */
 
         int64_t keep_finished_ms; /* 7 d: finished jobs and results are kept so long */
         int64_t drain_ms;         /* 30 s at SIGTERM */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/url.h"
 #include "server/draft.h"
@@ -30,34 +31,52 @@ static bool method_allowed(struct exchange *ex, const char *method, const char *
 
 /* ---- accepting ---- */
 
-static void control_accept(struct control *control, struct exchange *ex, struct job *draft, int64_t wait_ms)
+/* A site's target must be one of its scripts now; programs and URLs are tried when their time has come. True,
+ * or the exchange is answered. */
+static bool target_is_there(struct control *control, struct exchange *ex, const char *target)
 {
-        struct job_page_accept accept = { .draft = draft, .wait_ms = wait_ms, .reply = JOB_PAGE_RECORD };
         struct site_match match;
-        const char *target = draft->request.target;
         enum site_kind kind;
-        char why[160];
 
-        if (strlen(target) > JOB_TARGET_MAX) {
-                job_free(draft);
-                snprintf(why, sizeof(why), "target: longer than %d bytes", JOB_TARGET_MAX);
-                exchange_problem(ex, 422, 0, why);
-                return;
-        }
+        if (job_target_runner(target) != JOB_FASTCGI)
+                return true;
         site_resolve(control->site, (struct slice){ target, strcspn(target, "?") }, &match);
         kind = match.kind;
         site_match_fini(&match);
-        if (kind != SITE_SCRIPT) {
+        if (kind == SITE_FAULT)
+                exchange_problem(ex, 503, 5, "the site's folder cannot be read just now");
+        else if (kind != SITE_SCRIPT)
+                exchange_problem(ex, 422, 0,
+                                 kind == SITE_BAD ? "target: the path is malformed"
+                                                  : "target: the site has no script at this path");
+        return kind == SITE_SCRIPT;
+}
+
+static bool then_is_there(struct control *control, struct exchange *ex, const struct job *draft)
+{
+        for (int i = 0; i < JOB_THENS; i++)
+                if (draft->options.then[i] && !target_is_there(control, ex, draft->options.then[i]))
+                        return false;
+        return true;
+}
+
+static void control_accept(struct control *control, struct exchange *ex, struct job *draft, int64_t wait_ms)
+{
+        struct job_page_accept accept = { .draft = draft, .wait_ms = wait_ms, .reply = JOB_PAGE_RECORD };
+        struct cause cause = { "" };
+        char why[CAUSE_MAX + 16];
+
+        if (job_target_check(draft->request.target, &cause) != 0) {
                 job_free(draft);
-                if (kind == SITE_FAULT)
-                        exchange_problem(ex, 503, 5, "the site's folder cannot be read just now");
-                else
-                        exchange_problem(ex, 422, 0,
-                                         kind == SITE_BAD ? "target: the path is malformed"
-                                                          : "target: the site has no script at this path");
+                snprintf(why, sizeof(why), "target: %s", cause.text);
+                exchange_problem(ex, 422, 0, why);
                 return;
         }
-        if (!draft->request.host[0]) {
+        if (!target_is_there(control, ex, draft->request.target) || !then_is_there(control, ex, draft)) {
+                job_free(draft);
+                return;
+        }
+        if (!draft->request.host[0] && job_target_runner(draft->request.target) == JOB_FASTCGI) {
                 free(draft->request.host);
                 draft->request.host = mem_dup(control->front_address);
         }
@@ -77,7 +96,7 @@ static void control_post_job(struct control *control, struct exchange *ex)
         }
         spool_init(&draft->request.body, store_files_fd(control->store), control->config->body_memory_max,
                    control->config->body_max);
-        status = job_parse(draft, &ex->body, &cause);
+        status = job_parse(draft, &ex->body, clock_real_ms(), &cause);
         if (status) {
                 job_free(draft);
                 exchange_problem(ex, status, 0, cause.text);
@@ -90,30 +109,54 @@ static void control_post_job(struct control *control, struct exchange *ex)
         control_accept(control, ex, draft, wait_ms);
 }
 
-static void control_send(struct control *control, struct exchange *ex, struct slice target)
+/* "/report.php", "report.php", "http://host/x", and "exec" with its words in Sendoff-Argv: the target that is
+ * meant. NULL when there is none (answered). The caller's. */
+static char *send_target(struct exchange *ex, struct slice rest)
 {
+        const struct http1_header *argv = exchange_header(ex, SLICE("sendoff-argv"));
+
+        if (slice_eq(rest, SLICE("exec"))) {
+                if (argv)
+                        return mem_printf("exec:%.*s", SLICE_ARG(argv->value));
+                exchange_problem(ex, 400, 0, "Sendoff-Argv: it is missing: the program and its arguments");
+                return NULL;
+        }
+        if (argv) {
+                exchange_problem(ex, 400, 0, "Sendoff-Argv: only with /v1/send/exec");
+                return NULL;
+        }
+        if (slice_starts(rest, SLICE("http:")) || slice_starts(rest, SLICE("https:")) ||
+            slice_starts(rest, SLICE("/")))
+                return slice_dup(rest);
+        return mem_printf("/%.*s", SLICE_ARG(rest));
+}
+
+static void control_send(struct control *control, struct exchange *ex, struct slice rest)
+{
+        struct cause cause = { "" };
+        char *target = send_target(ex, rest);
         struct job *draft;
+        int status;
 
-        for (size_t i = 0; i < ex->req.header_count; i++) {
-                struct slice name = ex->req.headers[i].name;
-                char why[160];
-
-                if (name.len < 8 || !slice_eq_nocase((struct slice){ name.ptr, 8 }, SLICE("sendoff-")))
-                        continue;
-                snprintf(why, sizeof(why), "%.*s: not an option of this version",
-                         (int)(name.len > 64 ? 64 : name.len), name.ptr);
-                exchange_problem(ex, 400, 0, why);
+        if (!target)
                 return;
-        }
         draft = job_new();
-        if (draft_from_exchange(&draft->request, ex, target, SLICE("sendoff-")) != 0) {
+        status = job_parse_headers(draft, ex->req.headers, ex->req.header_count, clock_real_ms(), &cause);
+        if (status == 0) {
+                status = draft_from_exchange(&draft->request, ex, slice_of(target), SLICE("sendoff-"));
+                if (status)
+                        cause_set(&cause, 0,
+                                  "the request's header fields are too large together to be stored");
+        }
+        free(target);
+        if (status) {
                 job_free(draft);
-                exchange_problem(ex, 431, 0,
-                                 "the request's header fields are too large together to be stored");
+                exchange_problem(ex, status, 0, cause.text);
                 return;
         }
-        if (strcmp(draft->request.host, "localhost") == 0)
-                draft->request.host[0] = '\0'; /* that is the control door's name, not the site's */
+        if (strcmp(draft->request.host, "localhost") == 0 ||
+            job_target_runner(draft->request.target) != JOB_FASTCGI)
+                draft->request.host[0] = '\0'; /* that is the control door's name, not the target's */
         free(draft->request.local);
         draft->request.local = mem_dup(control->front_address);
         control_accept(control, ex, draft, 0);
@@ -143,9 +186,9 @@ static char *listing_text(struct listing *listing, struct store_list *list)
 
         for (uint32_t i = 0; i < list->count; i++)
                 json_array_append_new(
-                        array,
-                        job_json(list->jobs[i],
-                                 jobs_waiting_for(jobs, list->jobs[i], waiting, sizeof(waiting)), true));
+                        array, job_json(list->jobs[i],
+                                        jobs_waiting_for(jobs, list->jobs[i], waiting, sizeof(waiting)),
+                                        jobs_retries_max(jobs, list->jobs[i]), true));
         json_object_set_new(page, "jobs", array);
         json_object_set_new(page, "next",
                             list->more && list->count ? json_string(list->jobs[list->count - 1]->id.text)
@@ -218,6 +261,17 @@ static void control_list(struct control *control, struct exchange *ex)
 
 /* ---- one job ---- */
 
+/* ?follow=1, or a caller that takes server-sent events. */
+static bool wants_events(const struct exchange *ex)
+{
+        const struct http1_header *accept = exchange_header(ex, SLICE("accept"));
+        struct slice value;
+
+        if (url_query_get(ex->req.query, SLICE("follow"), &value))
+                return !slice_eq(value, SLICE("0"));
+        return accept && slice_starts(accept->value, SLICE("text/event-stream"));
+}
+
 static void control_job(struct control *control, struct exchange *ex, struct slice rest)
 {
         struct slice id_text, action = rest;
@@ -237,8 +291,14 @@ static void control_job(struct control *control, struct exchange *ex, struct sli
         } else if (slice_eq(action, SLICE("cancel"))) {
                 if (method_allowed(ex, "POST", "Allow: POST, OPTIONS\r\n"))
                         job_page_cancel(&control->pages, ex, &id);
+        } else if (slice_eq(action, SLICE("retry"))) {
+                if (method_allowed(ex, "POST", "Allow: POST, OPTIONS\r\n"))
+                        job_page_retry(&control->pages, ex, &id);
+        } else if (slice_eq(action, SLICE("log"))) {
+                if (method_allowed(ex, "GET", "Allow: GET, HEAD, OPTIONS\r\n"))
+                        job_page_log(&control->pages, ex, &id, wants_events(ex));
         } else {
-                exchange_problem(ex, 404, 0, "a job has /result and /cancel, nothing else");
+                exchange_problem(ex, 404, 0, "a job has /result, /log, /cancel and /retry, nothing else");
         }
 }
 
@@ -274,7 +334,7 @@ static void control_request(void *arg, struct exchange *ex)
         } else if (slice_starts(path, SLICE("/v1/jobs/"))) {
                 control_job(control, ex, slice_from(path, 9));
         } else if (slice_starts(path, SLICE("/v1/send/"))) {
-                control_send(control, ex, slice_from(exchange_target(ex), 8));
+                control_send(control, ex, slice_from(exchange_target(ex), 9));
         } else if (slice_eq(path, SLICE("/healthz"))) {
                 control_health(control, ex);
         } else {

@@ -7,10 +7,14 @@
 
 #include "job/job.h"
 
-/* Never NULL; the caller's. waiting_for: NULL for null. full: false for the front door, which shows the
+/* Never NULL; the caller's. waiting_for: NULL for null. retries_max: its retry
+ * policy's. full: false for the front door, which shows the
  * target only of jobs that came in there. */
-json_t *job_json(const struct job *job, const char *waiting_for, bool full);
-/* {"id", "location", "state"}: what an accepting call answers. */
+json_t *job_json(const struct job *job, const char *waiting_for, unsigned retries_max, bool full);
+/* What a `then` target is sent: the record, "result" (where it is; null when there is none) and "duration_ms"
+ * from acceptance to end. */
+json_t *job_json_outcome(const struct job *job, unsigned retries_max);
+/* {"id", "location", "state"}, and "retry_of" where there is one: what an accepting call answers. */
 json_t *job_json_receipt(const struct job *job);
 /* Compact text with a newline, to be freed; NULL only when memory is short. Consumes the reference. */
 char *job_json_text(json_t *json);

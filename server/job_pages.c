@@ -16,6 +16,7 @@ enum visit_kind {
         VISIT_STATUS,
         VISIT_RESULT,
         VISIT_CANCEL,
+        VISIT_RETRY,
         VISIT_ACCEPT,
 };
 
@@ -141,21 +142,39 @@ static void answer_json(struct exchange *ex, int status, const char *extra, json
         free(text);
 }
 
-static void answer_record(struct visit *v, const struct job *job)
+/* X-Progress: 40/100 mailing. The note's bytes are printable or UTF-8 already (job/control_line.h). */
+static int add_progress(char *extra, size_t size, const struct job_progress *progress)
+{
+        if (!progress->any)
+                return 0;
+        if (progress->total)
+                return snprintf(extra, size, "X-Progress: %" PRId64 "/%" PRId64 "%s%s\r\n", progress->done,
+                                progress->total, progress->note[0] ? " " : "", progress->note);
+        return snprintf(extra, size, "X-Progress: %" PRId64 "%s%s\r\n", progress->done,
+                        progress->note[0] ? " " : "", progress->note);
+}
+
+static void answer_record(struct visit *v, const struct job *job, int status)
 {
         struct job_pages *pages = v->pages;
         struct exchange *ex = visit_take_exchange(v);
         bool final = job_state_is_final(job->state);
-        char waiting[128], extra[160];
-        int status = pages->full || final ? 200 : 202;
+        char waiting[128], extra[256 + JOB_NOTE_SIZE];
         int n = snprintf(extra, sizeof(extra), "Cache-Control: no-store\r\n");
 
         if (!final)
                 n += snprintf(extra + n, sizeof(extra) - (size_t)n, "Retry-After: 1\r\n");
         else if (job->run.status)
                 n += snprintf(extra + n, sizeof(extra) - (size_t)n, "AsyncResult: %d\r\n", job->run.status);
+        add_progress(extra + n, sizeof(extra) - (size_t)n, &job->progress);
         answer_json(ex, status, extra,
-                    job_json(job, jobs_waiting_for(pages->jobs, job, waiting, sizeof(waiting)), pages->full));
+                    job_json(job, jobs_waiting_for(pages->jobs, job, waiting, sizeof(waiting)),
+                             jobs_retries_max(pages->jobs, job), pages->full));
+}
+
+static int record_status(const struct visit *v, const struct job *job)
+{
+        return v->pages->full || job_state_is_final(job->state) ? 200 : 202;
 }
 
 static void answer_receipt(struct visit *v, const struct job *job)
@@ -175,12 +194,16 @@ static void answer_receipt(struct visit *v, const struct job *job)
 /* The script's own reply, as it was kept. */
 static void answer_result(struct visit *v, struct job *job)
 {
-        bool vary = v->kind == VISIT_ACCEPT;
+        bool vary = v->kind == VISIT_ACCEPT, program = job->runner == JOB_EXEC;
         struct exchange *ex = visit_take_exchange(v);
         struct buf block;
 
         buf_init(&block, CGI_HEAD_MAX + 1024);
         if ((job->reply.headers && buf_append_str(&block, job->reply.headers) != 0) ||
+            (program && buf_printf(&block,
+                                   "Content-Type: application/octet-stream\r\n"
+                                   "X-Content-Type-Options: nosniff\r\nSendoff-Exit-Code: %d\r\n",
+                                   job->run.exit_code) != 0) ||
             buf_printf(&block, "Sendoff-Job: %s\r\n", job->id.text) != 0) {
                 buf_fini(&block);
                 exchange_problem(ex, 500, 0, "the stored reply's head is too large");
@@ -188,7 +211,7 @@ static void answer_result(struct visit *v, struct job *job)
         }
         if (vary && buf_append_str(&block, "Vary: Prefer\r\n") != 0)
                 buf_clear(&block);
-        exchange_send_spool(ex, job->reply.status, buf_slice(&block), &job->reply.body, 0,
+        exchange_send_spool(ex, program ? 200 : job->reply.status, buf_slice(&block), &job->reply.body, 0,
                             job->reply.body.len);
         buf_fini(&block);
 }
@@ -201,7 +224,7 @@ static void answer_result_or_why(struct visit *v, struct job *job)
                 snprintf(why, sizeof(why), "there is no result yet: the job is %s",
                          job_state_name(job->state));
                 visit_problem(v, 409, why);
-        } else if (!job->reply.status) {
+        } else if (!job->reply.kept) {
                 snprintf(why, sizeof(why), "the job is %s and has no result%s%s", job_state_name(job->state),
                          job->run.reason[0] ? ": " : "", job->run.reason);
                 visit_problem(v, 404, why);
@@ -219,16 +242,17 @@ static void visit_answer(struct visit *v, struct job *job)
                 answer_result_or_why(v, job);
                 break;
         case VISIT_ACCEPT:
-                if (final && v->accept.reply == JOB_PAGE_REPLY && job->reply.status)
+                if (final && v->accept.reply == JOB_PAGE_REPLY && job->reply.kept)
                         answer_result(v, job);
                 else if (final && v->accept.reply == JOB_PAGE_RECORD)
-                        answer_record(v, job);
+                        answer_record(v, job, record_status(v, job));
                 else
                         answer_receipt(v, job);
                 break;
         case VISIT_STATUS:
         case VISIT_CANCEL:
-                answer_record(v, job);
+        case VISIT_RETRY:
+                answer_record(v, job, record_status(v, job));
                 break;
         }
 }
@@ -305,26 +329,33 @@ void job_page_result(struct job_pages *pages, struct exchange *ex, const struct 
         visit_ask(v, true);
 }
 
-static void visit_cancelled(void *arg, int status, struct job *job, const char *why)
+/* What came of a wish. The job is the callee's. */
+static void visit_wished(void *arg, int status, struct job *job, const char *why)
 {
         struct visit *v = arg;
 
         v->asking = false;
         if (!v->ex) {
                 visit_release(v);
-        } else if (status == 409) {
-                visit_problem(v, 409, "the job has ended already and cannot be cancelled");
-        } else if (!job) {
+        } else if (status == 409 || !job) {
                 visit_problem(v, status, status == 404 ? "there is no such job" : why);
+        } else if (v->kind == VISIT_RETRY && status == 202) {
+                answer_receipt(v, job);
         } else if (status == 204 && !v->pages->full) {
                 exchange_reply(visit_take_exchange(v), 204, NULL, SLICE(""), SLICE(""));
         } else {
-                bool full = v->pages->full;
-
-                answer_json(visit_take_exchange(v), status == 204 ? 200 : 202, "Cache-Control: no-store\r\n",
-                            job_json(job, NULL, full));
+                answer_record(v, job, status == 204 ? 200 : status);
         }
         job_free(job);
+}
+
+void job_page_retry(struct job_pages *pages, struct exchange *ex, const struct job_id *id)
+{
+        struct visit *v = visit_new(pages, ex, VISIT_RETRY);
+
+        v->id = *id;
+        v->asking = true;
+        jobs_retry(pages->jobs, id, visit_wished, v);
 }
 
 void job_page_cancel(struct job_pages *pages, struct exchange *ex, const struct job_id *id)
@@ -333,7 +364,7 @@ void job_page_cancel(struct job_pages *pages, struct exchange *ex, const struct 
 
         v->id = *id;
         v->asking = true;
-        jobs_cancel(pages->jobs, id, visit_cancelled, v);
+        jobs_cancel(pages->jobs, id, visit_wished, v);
 }
 
 bool job_page_wait(struct job_pages *pages, struct exchange *ex, int64_t *wait_ms)

@@ -1,6 +1,6 @@
-/* What both doors say about jobs: accepting one, its status (with long-poll), its result, cancelling it. Each
- * call takes the exchange over and answers it, at once or later; a caller that hangs up meanwhile only ends
- * the answer. */
+/* What both doors say about jobs: accepting one, its status (with long-poll), its result, its log, cancelling
+ * it, running it again. Each call takes the exchange over and answers it, at once or later; a caller that
+ * hangs up meanwhile only ends the answer. */
 #ifndef SENDOFF_SERVER_JOB_PAGES_H
 #define SENDOFF_SERVER_JOB_PAGES_H
 
@@ -30,6 +30,9 @@ void job_page_accept(struct job_pages *pages, struct exchange *ex, const struct 
 void job_page_status(struct job_pages *pages, struct exchange *ex, const struct job_id *id, int64_t wait_ms);
 void job_page_result(struct job_pages *pages, struct exchange *ex, const struct job_id *id);
 void job_page_cancel(struct job_pages *pages, struct exchange *ex, const struct job_id *id);
+void job_page_retry(struct job_pages *pages, struct exchange *ex, const struct job_id *id);
+/* job_log_page.c: the log as text; follow: as server-sent events, until the job ends. */
+void job_page_log(struct job_pages *pages, struct exchange *ex, const struct job_id *id, bool follow);
 
 /* The value of ?wait=N in milliseconds, at most wait_max; 0 when there is none. False when it is no number
  * (answered with 400, the exchange is over). */

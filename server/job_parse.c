@@ -7,9 +7,13 @@
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/option.h"
 #include "net/http1.h"
 #include "net/url.h"
+
+#define DELAY_MAX_MS (INT64_C(3650) * 24 * 3600 * 1000)
 
 struct parse {
         struct job *draft;
@@ -19,6 +23,7 @@ struct parse {
         const char *type;       /* the Content-Type that goes with it */
         bool has_type;          /* headers name one */
         bool has_method;
+        int64_t now_ms;
 };
 
 static int bad(struct parse *p, const char *field, const char *what)
@@ -35,21 +40,51 @@ static void take(char **at, const char *value)
 static int parse_target(struct parse *p, const json_t *value)
 {
         const char *target = json_string_value(value);
+        struct cause why;
 
-        if (!target)
-                return bad(p, "target", "a string is wanted");
-        if (strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0 ||
-            strncmp(target, "exec:", 5) == 0)
-                return cause_set(p->cause, 422,
-                                 "target: this version runs scripts of the site only (\"/report.php\")");
-        if (target[0] != '/')
-                return bad(p, "target", "a path of the site is wanted; it starts with '/'");
-        for (const char *c = target; *c; c++)
-                if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f || *c == '#')
-                        return bad(p, "target",
-                                   "blanks, control bytes, '#' and bytes above 0x7e must be percent-encoded");
+        if (!target || strlen(target) != json_string_length(value))
+                return bad(p, "target", "a string without NUL is wanted");
+        if (p->draft->request.target[0])
+                return bad(p, "target", "give it or argv, not both");
+        if (job_target_check(target, &why) != 0)
+                return bad(p, "target", why.text);
         take(&p->draft->request.target, target);
         return 0;
+}
+
+/* ["convert", "a b.png"]: a program, as target exec:convert 'a b.png'. */
+static int parse_argv(struct parse *p, const json_t *value)
+{
+        size_t count = json_array_size(value);
+        char **words;
+        struct buf line;
+        int r;
+
+        if (count < 1 || count > JOB_WORDS_MAX)
+                return bad(p, "argv", "a list of strings is wanted: the program and its arguments");
+        if (p->draft->request.target[0])
+                return bad(p, "argv", "give it or target, not both");
+        words = mem_alloc((count + 1) * sizeof(*words));
+        for (size_t i = 0; i < count; i++) {
+                const json_t *item = json_array_get(value, i);
+                const char *word = json_string_value(item);
+
+                if (!word || strlen(word) != json_string_length(item) || (i == 0 && !*word)) {
+                        job_words_free(words);
+                        return bad(p, "argv", "strings without NUL are wanted, the first one not empty");
+                }
+                words[i] = mem_dup(word);
+        }
+        buf_init(&line, JOB_TARGET_MAX);
+        r = buf_append_str(&line, "exec:");
+        r = r ? r : job_words_join(words, &line);
+        job_words_free(words);
+        if (r == 0) {
+                free(p->draft->request.target);
+                p->draft->request.target = buf_take(&line);
+        }
+        buf_fini(&line);
+        return r == 0 ? 0 : cause_set(p->cause, 422, "argv: longer than %d bytes together", JOB_TARGET_MAX);
 }
 
 static int parse_method(struct parse *p, const json_t *value)
@@ -248,21 +283,169 @@ static int parse_body(struct parse *p, const char *field, json_t *value)
         return strcmp(field, "form") == 0 ? parse_form(p, value) : parse_json_body(p, value);
 }
 
+/* ---- options ---- */
+
+/* A number of seconds, bytes or things, or the same as text. */
+static int parse_option(struct parse *p, const struct job_option_row *row, const json_t *value)
+{
+        struct job_options *o = &p->draft->options;
+        double scale = row->kind == JOB_OPTION_DURATION ? 1000 : 1, number;
+        int r;
+
+        if (json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value)) {
+                r = job_option_set(o, row, json_string_value(value), p->cause);
+        } else if (json_is_number(value)) {
+                number = json_number_value(value) * scale;
+                if (number < 0 || number > 9e15 || (row->kind == JOB_OPTION_COUNT && !json_is_integer(value)))
+                        number = -1;
+                r = job_option_set_number(o, row, (int64_t)(number < 0 ? -1 : number + 0.5), p->cause);
+        } else {
+                return bad(p, row->name, "a number or a string is wanted");
+        }
+        return r < 0 ? 400 : 0;
+}
+
+static const struct job_option_row *find_row(const char *parent, const char *field)
+{
+        for (const struct job_option_row *row = job_option_rows; row->name; row++)
+                if (strcmp(row->field, field) == 0 &&
+                    (parent ? row->parent && strcmp(row->parent, parent) == 0 : !row->parent))
+                        return row;
+        return NULL;
+}
+
+static bool is_parent(const char *field)
+{
+        for (const struct job_option_row *row = job_option_rows; row->name; row++)
+                if (row->parent && strcmp(row->parent, field) == 0)
+                        return true;
+        return false;
+}
+
+static int parse_group(struct parse *p, const char *parent, json_t *value)
+{
+        const struct job_option_row *row;
+        const char *field;
+        json_t *item;
+        int r;
+
+        if (!json_is_object(value))
+                return bad(p, parent, "an object is wanted");
+        json_object_foreach(value, field, item)
+        {
+                row = find_row(parent, field);
+                if (!row)
+                        return cause_set(p->cause, 400, "%s.%.64s: no such field", parent, field);
+                r = parse_option(p, row, item);
+                if (r)
+                        return r;
+        }
+        return 0;
+}
+
+static int set_delay(struct job *draft, uint64_t ms, int64_t now_ms)
+{
+        draft->run_at_ms = now_ms + (int64_t)ms;
+        return 0;
+}
+
+static int parse_delay(struct parse *p, const json_t *value)
+{
+        uint64_t ms = 0;
+        bool good = json_is_number(value) && json_number_value(value) >= 0 &&
+                    json_number_value(value) * 1000 <= DELAY_MAX_MS;
+
+        if (good)
+                ms = (uint64_t)(json_number_value(value) * 1000 + 0.5);
+        if (json_is_string(value))
+                good = option_duration_parse(json_string_value(value), DELAY_MAX_MS, &ms) == 0;
+        if (!good)
+                return bad(p, "delay",
+                           "a number of seconds or a time such as \"10m\" is wanted, at most 10 years");
+        return set_delay(p->draft, ms, p->now_ms);
+}
+
+static int parse_run_at(struct parse *p, const json_t *value)
+{
+        const char *text = json_string_value(value);
+
+        if (!text || !clock_rfc3339_parse(slice_of(text), &p->draft->run_at_ms) ||
+            p->draft->run_at_ms > p->now_ms + DELAY_MAX_MS)
+                return bad(p, "run_at",
+                           "a time such as \"2026-12-01T08:00:00Z\" is wanted (RFC 3339), at most 10 years "
+                           "ahead");
+        return 0;
+}
+
 static int parse_field(struct parse *p, const char *field, json_t *value)
 {
-        if (strcmp(field, "target") == 0)
-                return parse_target(p, value);
-        if (strcmp(field, "method") == 0)
-                return parse_method(p, value);
+        static const struct {
+                const char *name;
+                int (*parse)(struct parse *p, const json_t *value);
+        } own[] = { { "target", parse_target },
+                    { "argv", parse_argv },
+                    { "method", parse_method },
+                    { "delay", parse_delay },
+                    { "run_at", parse_run_at } };
+        static const char *const bodies[] = { "body", "body_base64", "form", "json" };
+        const struct job_option_row *row = find_row(NULL, field);
+
+        for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+                if (strcmp(field, own[i].name) == 0)
+                        return own[i].parse(p, value);
+        for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+                if (strcmp(field, bodies[i]) == 0)
+                        return parse_body(p, field, value);
         if (strcmp(field, "headers") == 0)
                 return parse_headers(p, value);
-        if (strcmp(field, "body") == 0 || strcmp(field, "body_base64") == 0 || strcmp(field, "form") == 0 ||
-            strcmp(field, "json") == 0)
-                return parse_body(p, field, value);
+        if (row)
+                return parse_option(p, row, value);
+        if (is_parent(field))
+                return parse_group(p, field, value);
         return cause_set(
                 p->cause, 400,
-                "%.64s: no such field; there are target, method, headers, body, body_base64, form and json",
+                "%.64s: no such field; there are target, argv, method, headers, body, body_base64, form, "
+                "json, delay, run_at, time_limit, idle_limit, on_abort, on_crash, retry, limits and then",
                 field);
+}
+
+int job_parse_headers(struct job *draft, const struct http1_header *headers, size_t count, int64_t now_ms,
+                      struct cause *cause)
+{
+        for (size_t i = 0; i < count; i++) {
+                struct slice name = headers[i].name;
+                const struct job_option_row *row;
+                struct cause why = { "" };
+                uint64_t ms;
+                char *value;
+                int r = 0;
+
+                if (name.len < 8 || !slice_eq_nocase((struct slice){ name.ptr, 8 }, SLICE("sendoff-")))
+                        continue;
+                name = slice_from(name, 8);
+                row = job_option_find(name);
+                value = slice_dup(headers[i].value);
+                if (row)
+                        r = job_option_set(&draft->options, row, value, &why);
+                else if (slice_eq_nocase(name, SLICE("delay")))
+                        r = option_duration_parse(value, DELAY_MAX_MS, &ms) == 0
+                                    ? set_delay(draft, ms, now_ms)
+                                    : cause_set(&why, -EINVAL,
+                                                "a time such as 10m is wanted, at most 10 years");
+                else if (slice_eq_nocase(name, SLICE("run-at")))
+                        r = clock_rfc3339_parse(headers[i].value, &draft->run_at_ms) &&
+                                            draft->run_at_ms <= now_ms + DELAY_MAX_MS
+                                    ? 0
+                                    : cause_set(&why, -EINVAL,
+                                                "a time such as 2026-12-01T08:00:00Z is wanted");
+                else if (!slice_eq_nocase(name, SLICE("argv")))
+                        r = cause_set(&why, -EINVAL, "no such option");
+                free(value);
+                if (r < 0)
+                        return cause_set(cause, 400, "Sendoff-%.*s: %s", name.len > 64 ? 64 : (int)name.len,
+                                         name.ptr, why.text);
+        }
+        return 0;
 }
 
 static int parse_object(struct parse *p, json_t *root)
@@ -291,9 +474,9 @@ static int parse_object(struct parse *p, json_t *root)
         return 0;
 }
 
-int job_parse(struct job *draft, const struct spool *json, struct cause *cause)
+int job_parse(struct job *draft, const struct spool *json, int64_t now_ms, struct cause *cause)
 {
-        struct parse p = { .draft = draft, .cause = cause };
+        struct parse p = { .draft = draft, .cause = cause, .now_ms = now_ms };
         json_error_t error;
         json_t *root;
         char *text;

@@ -1,61 +1,28 @@
-/* Jobs in motion: see jobs.h. What happens to a job is decided by job/job.c; here it is carried out. An entry
- * is a job that runs or is on its way to or from the store:
- *
- *   ADDING ──committed, a worker reserved──▶ (starting) ──▶ RUNNING ──end──▶ ENDING ──committed──▶ forgotten
- *      └── committed as ready ──▶ forgotten (window or disk)                    └── store refuses ──▶
- * UNSAVED, tried again STARTING (a queued job, its worker reserved) ──committed──▶ (starting)
- *
- * (starting): WAITING when the reserved worker fell out in between. The jobs_* calls about the store are in
- * job_calls.c. */
+/* Accepting jobs, and letting queued ones run: see jobs.h. What happens to a job is decided by job/job.c;
+ * here it is carried out. The good path of an accepted job: numbered, room taken when there is some, stored
+ * (as running then, else as ready), answered, started (entry.c). Queued jobs wait in the window of their
+ * runner's lane, or on disk behind it; scheduled ones on disk until they are due. */
 #include "server/jobs_internal.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "server/draft.h"
-#include "server/script.h"
 
-#define UNSAVED_RETRY_MS 500
+#define DUE_STEP 500 /* scheduled jobs made ready in one commit */
 
-static void entry_start(struct entry *e);
-static void entry_save(struct entry *e);
-
-static struct entry *entry_new(struct jobs *jobs, enum entry_phase phase)
+void jobs_number(struct jobs *jobs, struct job *job)
 {
-        struct entry *e = mem_alloc(sizeof(*e));
+        unsigned char random[13];
 
-        e->jobs = jobs;
-        e->phase = phase;
-        e->op.arg = e;
-        return e;
-}
-
-static void entry_know(struct entry *e)
-{
-        e->seq = e->job->id.seq;
-        HASH_ADD(hh, e->jobs->entries, seq, sizeof(e->seq), e);
-}
-
-static void entry_free(struct entry *e)
-{
-        struct jobs *jobs = e->jobs;
-
-        HASH_DELETE(hh, jobs->entries, e);
-        if (e->reserved)
-                dispatcher_release_job(jobs->dispatcher, e->started);
-        site_match_fini(&e->match);
-        buf_fini(&e->log);
-        job_free(e->job);
-        free(e);
+        if (random_bytes(random, sizeof(random)) < 0)
+                abort();
+        job_id_make(&job->id, ++jobs->seq, random);
 }
 
 void jobs_count_move(struct jobs *jobs, enum job_state from, enum job_state to, uint64_t body_bytes)
@@ -69,226 +36,44 @@ void jobs_count_move(struct jobs *jobs, enum job_state from, enum job_state to, 
                 jobs->bytes -= body_bytes < jobs->bytes ? body_bytes : jobs->bytes;
 }
 
-/* ---- a run ---- */
-
-static void note_cut(struct entry *e, const char *why)
+void jobs_queue(struct jobs *jobs, enum job_runner runner, const struct job_id *id, bool new)
 {
-        if (e->job->reply.cut)
-                return;
-        e->job->reply.cut = true;
-        log_say(LOG_WARN, "run", "output of a job is cut", "job=%s why=\"%s\"", e->job->id.text, why);
-}
-
-static void on_head(void *arg, const struct cgi_head *head)
-{
-        struct entry *e = arg;
-        struct buf block;
-
-        e->job->reply.status = head->status;
-        buf_init(&block, CGI_HEAD_MAX + 128);
-        if (draft_reply_block(&block, head->headers, head->header_count) != 0)
-                note_cut(e, "the reply's head is too large");
-        free(e->job->reply.headers);
-        e->job->reply.headers = buf_take(&block);
-}
-
-static void on_data(void *arg, struct slice bytes)
-{
-        struct entry *e = arg;
-        struct spool *body = &e->job->reply.body;
-        char why[96];
-        int r;
-
-        if (e->job->reply.cut)
-                return;
-        if (bytes.len > body->max - body->len) {
-                snprintf(why, sizeof(why), "more than %" PRIu64 " bytes (option output_max)", body->max);
-                note_cut(e, why);
-                bytes.len = (size_t)(body->max - body->len);
-        }
-        r = spool_write(body, bytes.ptr, bytes.len);
-        if (r < 0)
-                note_cut(e, strerror(-r));
-}
-
-static void on_log(void *arg, struct slice bytes)
-{
-        struct entry *e = arg;
-        size_t room = RUN_LOG_MAX - buf_len(&e->log);
-
-        if (bytes.len > room)
-                bytes.len = room;
-        if (buf_append_slice(&e->log, bytes) != 0)
-                log_say(LOG_WARN, "run", "stderr of a job is cut", "job=%s max_bytes=%d", e->job->id.text,
-                        RUN_LOG_MAX);
-}
-
-static void on_end(void *arg, const struct job_run *how)
-{
-        struct entry *e = arg;
-
-        e->run = NULL;
-        dispatcher_release_job(e->jobs->dispatcher, true);
-        e->reserved = false;
-        if (buf_len(&e->log) > 0)
-                e->job->reply.log = buf_take(&e->log);
-        job_run_ended(e->job, how, clock_real_ms());
-        if (e->job->state != JOB_SUCCEEDED)
-                log_say(LOG_INFO, "run", "run did not succeed",
-                        "job=%s run=%u outcome=\"%s\" state=%s why=\"%s\"", e->job->id.text,
-                        e->job->run.number, run_outcome_name(how->outcome), job_state_name(e->job->state),
-                        e->job->run.reason);
-        entry_save(e);
-        jobs_turn(e->jobs);
-}
-
-static const struct run_handlers handlers = {
-        .head = on_head, .data = on_data, .log = on_log, .end = on_end
-};
-
-/* A run that could not begin ends by its own answer. */
-static void entry_answer(struct entry *e, enum run_outcome outcome, int status, const char *why)
-{
-        struct job_run how = {
-                .outcome = outcome, .status = status, .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1
-        };
-
-        snprintf(how.reason, sizeof(how.reason), "%s", why);
-        if (outcome == RUN_STOPPED)
-                how.connection_status = 1;
-        dispatcher_release_job(e->jobs->dispatcher, false);
-        e->reserved = false;
-        job_run_ended(e->job, &how, clock_real_ms());
-        entry_save(e);
-}
-
-static struct slice target_path(const char *target)
-{
-        return (struct slice){ target, strcspn(target, "?") };
-}
-
-static void entry_wait(struct entry *e)
-{
-        e->phase = ENTRY_WAITING;
-        DL_APPEND(e->jobs->waiting, e);
-}
-
-static void entry_start(struct entry *e)
-{
-        struct jobs *jobs = e->jobs;
-        const struct cgi_context context = { .job = e->job->id.text, .run = e->job->run.number, .minor = 1 };
-        struct cause cause = { "" };
-        int r;
-
-        if (e->job->cancel_asked) {
-                entry_answer(e, RUN_STOPPED, 0, "cancelled before it began");
-                return;
-        }
-        if (jobs->draining) {
-                entry_answer(e, RUN_PUT_BACK, 0, "the server shut down before it began");
-                return;
-        }
-        if (e->match.kind != SITE_SCRIPT || !e->match.script_filename) {
-                site_resolve(jobs->config.site, target_path(e->job->request.target), &e->match);
-                if (e->match.kind == SITE_FAULT) { /* out of descriptors, say: that passes */
-                        entry_wait(e);
-                        uv_timer_start(&jobs->again, jobs_turn_again, UNSAVED_RETRY_MS, 0);
-                        return;
-                }
-                if (e->match.kind != SITE_SCRIPT) {
-                        entry_answer(e, RUN_FAILED, 404, "the site has no script at this target");
-                        return;
-                }
-                spool_init(&e->job->reply.body, store_files_fd(jobs->config.store),
-                           jobs->config.config->body_memory_max, jobs->config.config->output_max);
-                buf_init(&e->log, RUN_LOG_MAX);
-        }
-        r = script_start(jobs->dispatcher, true, site_root(jobs->config.site), &e->match, &e->job->request,
-                         &context, &handlers, e, &e->run, &cause);
-        if (r == SCRIPT_BUSY) {
-                entry_wait(e);
-                return;
-        }
-        e->phase = ENTRY_RUNNING;
-        if (r == 0)
-                e->started = true;
+        if (new)
+                window_add(&jobs->lanes[runner].window, id);
         else
-                entry_answer(e, RUN_FAILED, r == SCRIPT_TOO_LARGE ? 431 : 500,
-                             r < 0 ? strerror(-r) : cause.text);
+                window_return(&jobs->lanes[runner].window, id);
 }
 
-/* ---- the end of a run goes to the store ---- */
+/* ---- accepting ---- */
 
-static void entry_saved(struct store_op *op)
+static void forget_draft(struct entry *e)
 {
-        struct entry *e = op->arg;
         struct jobs *jobs = e->jobs;
-        enum job_state state = e->job->state;
-        uint64_t seq = e->seq;
 
-        jobs->under_way--;
-        if (op->status != 0 && op->status != STORE_CONFLICT && op->status != STORE_NOT_FOUND) {
-                e->phase = ENTRY_UNSAVED;
-                DL_APPEND(jobs->unsaved, e);
-                if (!uv_is_active((uv_handle_t *)&jobs->retry)) {
-                        log_say(LOG_ERROR, "store",
-                                "the end of a run could not be stored; tried again until it can",
-                                "job=%s why=\"%s\"", e->job->id.text, op->cause.text);
-                        uv_timer_start(&jobs->retry, jobs_retry_unsaved, UNSAVED_RETRY_MS, 0);
-                }
-                return;
-        }
-        jobs_count_move(jobs, JOB_RUNNING, state, e->job->request.body.len);
-        if (op->status == 0 && state == JOB_READY)
-                window_return(&jobs->window, &e->job->id);
+        jobs->counts[e->job->state]--;
+        jobs->bytes -= e->job->request.body.len;
+}
+
+static void entry_refused(struct entry *e)
+{
+        struct jobs *jobs = e->jobs;
+        int status = e->op.status == STORE_NO_SPACE ? 507 : e->op.status == STORE_CONFLICT ? 409 : 503;
+
+        forget_draft(e);
+        e->accepted(e->accepted_arg, status, NULL, e->op.cause.text);
         entry_free(e);
-        if (job_state_is_final(state))
-                jobs_notify(jobs, seq);
         jobs_turn(jobs);
         jobs_check_idle(jobs);
 }
-
-static void entry_save(struct entry *e)
-{
-        e->phase = ENTRY_ENDING;
-        e->op.kind = STORE_UPDATE;
-        e->op.job = e->job;
-        e->op.done = entry_saved;
-        e->op.now_ms = clock_real_ms();
-        e->jobs->under_way++;
-        store_submit(e->jobs->config.store, &e->op);
-}
-
-void jobs_retry_unsaved(uv_timer_t *timer)
-{
-        struct jobs *jobs = timer->data;
-        struct entry *e, *next;
-        struct entry *list = jobs->unsaved;
-
-        jobs->unsaved = NULL;
-        DL_FOREACH_SAFE (list, e, next) {
-                DL_DELETE(list, e);
-                entry_save(e);
-        }
-}
-
-/* ---- acceptance ---- */
 
 static void entry_added(struct store_op *op)
 {
         struct entry *e = op->arg;
         struct jobs *jobs = e->jobs;
-        int status = op->status;
 
         jobs->under_way--;
-        if (status != 0) {
-                jobs_count_move(jobs, e->job->state, JOB_DRAFT, 0);
-                jobs->bytes -= e->job->request.body.len;
-                e->accepted(e->accepted_arg, status == STORE_NO_SPACE ? 507 : 503, NULL,
-                            op->cause.text[0] ? op->cause.text : "the store cannot keep jobs now");
-                entry_free(e);
-                jobs_turn(jobs);
-                jobs_check_idle(jobs);
+        if (op->status != 0) {
+                entry_refused(e);
                 return;
         }
         e->accepted(e->accepted_arg, 202, e->job, NULL);
@@ -296,7 +81,10 @@ static void entry_added(struct store_op *op)
                 entry_start(e);
                 return;
         }
-        window_add(&jobs->window, &e->job->id);
+        if (e->job->state == JOB_READY)
+                jobs_queue(jobs, e->job->runner, &e->job->id, true);
+        else
+                jobs_due_at(jobs, e->job->run_at_ms);
         entry_free(e);
         jobs_turn(jobs);
         jobs_check_idle(jobs);
@@ -322,42 +110,101 @@ int jobs_may_accept(const struct jobs *jobs, uint64_t body_bytes, struct cause *
         return 0;
 }
 
+static void entry_add(struct entry *e, void (*done)(struct store_op *op))
+{
+        e->op.kind = STORE_ADD;
+        e->op.job = e->job;
+        e->op.done = done;
+        e->jobs->under_way++;
+        store_submit(e->jobs->config.store, &e->op);
+}
+
+/* Nobody is before it in its lane. */
+static bool lane_is_clear(const struct lane *lane)
+{
+        return lane->window.count == 0 && !lane->window.more && !lane->waiting;
+}
+
 void jobs_accept(struct jobs *jobs, struct job *draft, jobs_accepted *done, void *arg)
 {
         struct entry *e = entry_new(jobs, ENTRY_ADDING);
-        unsigned char random[13];
-        bool now;
+        enum job_runner runner = job_target_runner(draft->request.target);
+        int64_t now_ms = clock_real_ms();
+        bool at_once =
+                draft->run_at_ms <= now_ms && lane_is_clear(&jobs->lanes[runner]) && lane_take(jobs, runner);
 
-        if (random_bytes(random, sizeof(random)) < 0)
-                abort();
-        job_id_make(&draft->id, ++jobs->seq, random);
-        now = jobs->window.count == 0 && !jobs->window.more && !jobs->waiting &&
-              dispatcher_take_for_job(jobs->dispatcher);
-        job_accept(draft, now, clock_real_ms());
+        jobs_number(jobs, draft);
+        job_accept(draft, at_once, now_ms);
         jobs_count_move(jobs, JOB_DRAFT, draft->state, draft->request.body.len);
         e->job = draft;
-        e->reserved = now;
+        e->reserved = at_once;
         e->accepted = done;
         e->accepted_arg = arg;
         entry_know(e);
-        e->op.kind = STORE_ADD;
-        e->op.job = draft;
-        e->op.done = entry_added;
-        jobs->under_way++;
-        store_submit(jobs->config.store, &e->op);
+        entry_add(e, entry_added);
+}
+
+/* The record of a foreground run that was let go. When it cannot be stored the run goes on unlisted. */
+static void adopted_added(struct store_op *op)
+{
+        struct entry *e = op->arg;
+        struct jobs *jobs = e->jobs;
+
+        jobs->under_way--;
+        e->phase = ENTRY_RUNNING;
+        if (op->status != 0) {
+                log_say(LOG_WARN, "store", "a foreground run that was let go cannot be listed", "why=\"%s\"",
+                        op->cause.text);
+                e->unlisted = true;
+        }
+        if (e->over)
+                entry_save(e);
+}
+
+void jobs_store_adopted(struct entry *e)
+{
+        entry_add(e, adopted_added);
+}
+
+void entry_forget(struct entry *e)
+{
+        struct jobs *jobs = e->jobs;
+
+        jobs->counts[JOB_RUNNING]--;
+        jobs->bytes -= e->job->request.body.len;
+        entry_free(e);
+        jobs_check_idle(jobs);
 }
 
 /* ---- queued jobs ---- */
+
+static void entry_without_body(struct entry *e)
+{
+        struct job_run how = { .outcome = RUN_FAILED,
+                               .exit_code = -1,
+                               .cpu_ms = -1,
+                               .peak_rss_kb = -1,
+                               .reason = "the file that held the request's body is gone" };
+
+        log_say(LOG_ERROR, "store", "a job ends because the file of its body is gone", "job=%s",
+                e->job->id.text);
+        job_start(e->job, clock_real_ms());
+        jobs_count_move(e->jobs, JOB_READY, JOB_RUNNING, 0);
+        entry_give_back(e);
+        run_log_init(&e->log, e->job->run.number, NULL, NULL);
+        entry_ended(e, &how);
+}
 
 static void entry_claimed(struct store_op *op)
 {
         struct entry *e = op->arg;
         struct jobs *jobs = e->jobs;
         struct job_id id = e->job->id;
-        enum job_state state = e->job->state;
+        enum job_runner runner = e->job->runner;
         int status = op->status;
 
         jobs->under_way--;
+        e->job->runner = runner;
         if (status == 0) {
                 jobs_count_move(jobs, JOB_READY, JOB_RUNNING, 0);
                 if (e->cancel_asked)
@@ -365,26 +212,28 @@ static void entry_claimed(struct store_op *op)
                 entry_start(e);
                 return;
         }
-        if (status == STORE_CONFLICT && state == JOB_FAILED) /* the file of its body is gone */
-                jobs_count_move(jobs, JOB_READY, JOB_FAILED, e->job->request.body.len);
+        if (status == STORE_BODY_GONE) {
+                entry_without_body(e);
+                return;
+        }
         entry_free(e);
-        if (status == STORE_CONFLICT && state == JOB_FAILED)
-                jobs_notify(jobs, id.seq);
         if (status != STORE_CONFLICT && status != STORE_NOT_FOUND) {
-                window_return(&jobs->window, &id);
-                uv_timer_start(&jobs->again, jobs_turn_again, UNSAVED_RETRY_MS, 0);
+                window_return(&jobs->lanes[runner].window, &id);
+                jobs_turn_soon(jobs);
         } else {
                 jobs_turn(jobs);
         }
         jobs_check_idle(jobs);
 }
 
-static void jobs_claim(struct jobs *jobs, const struct job_id *id)
+/* Room is taken for it. */
+static void jobs_claim(struct jobs *jobs, enum job_runner runner, const struct job_id *id)
 {
         struct entry *e = entry_new(jobs, ENTRY_STARTING);
 
         e->job = job_new();
         e->job->id = *id;
+        e->job->runner = runner;
         e->reserved = true;
         entry_know(e);
         e->op.kind = STORE_START;
@@ -395,64 +244,158 @@ static void jobs_claim(struct jobs *jobs, const struct job_id *id)
         store_submit(jobs->config.store, &e->op);
 }
 
+struct window_call {
+        struct store_op op;
+        struct jobs *jobs;
+};
+
 static void window_loaded(struct store_op *op)
 {
-        struct jobs *jobs = op->arg;
+        struct window_call *call = op->arg;
+        struct jobs *jobs = call->jobs;
 
         jobs->under_way--;
-        window_filled(&jobs->window, op->ready.ids, op->status == 0 ? op->ready.count : 0,
+        window_filled(&jobs->lanes[op->ready.runner].window, op->ready.ids,
+                      op->status == 0 ? op->ready.count : 0,
                       op->status == 0 && op->ready.count < op->ready.limit);
         free(op->ready.ids);
         if (op->status < 0)
-                uv_timer_start(&jobs->again, jobs_turn_again, UNSAVED_RETRY_MS, 0);
+                jobs_turn_soon(jobs);
         else
                 jobs_turn(jobs);
-        free(op);
+        free(call);
         jobs_check_idle(jobs);
 }
 
-static void window_load(struct jobs *jobs)
+static void window_load(struct jobs *jobs, enum job_runner runner)
 {
-        struct store_op *op = mem_alloc(sizeof(*op));
+        struct window_call *call = mem_alloc(sizeof(*call));
+        struct window *window = &jobs->lanes[runner].window;
 
-        window_filling(&jobs->window);
-        op->kind = STORE_READY;
-        op->ready.after = jobs->window.cursor;
-        op->ready.limit = window_room(&jobs->window);
-        op->done = window_loaded;
-        op->arg = jobs;
+        window_filling(window);
+        call->jobs = jobs;
+        call->op.kind = STORE_READY;
+        call->op.ready.runner = runner;
+        call->op.ready.after = window->cursor;
+        call->op.ready.limit = window_room(window);
+        call->op.done = window_loaded;
+        call->op.arg = call;
         jobs->under_way++;
-        store_submit(jobs->config.store, op);
+        store_submit(jobs->config.store, &call->op);
+}
+
+/* Whether what was reserved for a waiting entry is likely there now. */
+static bool lane_may_go(struct jobs *jobs, enum job_runner runner)
+{
+        return runner != JOB_FASTCGI || pool_free_workers(dispatcher_pool(jobs->desks.dispatcher)) > 0;
+}
+
+static void lane_turn(struct jobs *jobs, enum job_runner runner)
+{
+        struct lane *lane = &jobs->lanes[runner];
+        unsigned waiting = 0;
+        struct entry *e;
+        struct job_id id;
+
+        /* those that hold a reservation already, each at most once a turn */
+        DL_COUNT(lane->waiting, e, waiting);
+        while (waiting-- > 0 && lane->waiting && lane_may_go(jobs, runner)) {
+                e = lane->waiting;
+                DL_DELETE(lane->waiting, e);
+                entry_start(e);
+        }
+        while (lane->window.count > 0 && lane_take(jobs, runner)) {
+                window_take(&lane->window, &id);
+                HASH_FIND(hh, jobs->entries, &id.seq, sizeof(id.seq), e);
+                if (!e)
+                        jobs_claim(jobs, runner, &id);
+                else
+                        lane_untake(jobs, runner); /* it is in motion already */
+        }
+        if (!jobs->draining && window_wants_more(&lane->window))
+                window_load(jobs, runner);
 }
 
 void jobs_turn(struct jobs *jobs)
 {
-        struct job_id id;
-        unsigned waiting = 0;
-        struct entry *e;
-
-        if (!jobs->dispatcher || jobs->turning)
+        if (!jobs->desks.dispatcher || jobs->turning)
                 return;
         jobs->turning = true;
-        /* those that hold a reservation already, each at most once a turn */
-        DL_COUNT(jobs->waiting, e, waiting);
-        while (waiting-- > 0 && pool_free_workers(dispatcher_pool(jobs->dispatcher)) > 0) {
-                e = jobs->waiting;
-                DL_DELETE(jobs->waiting, e);
-                entry_start(e);
-        }
-        while (jobs->window.count > 0 && !jobs->draining && dispatcher_take_for_job(jobs->dispatcher)) {
-                window_take(&jobs->window, &id);
-                jobs_claim(jobs, &id);
-        }
-        if (!jobs->draining && window_wants_more(&jobs->window))
-                window_load(jobs);
+        for (int i = 0; i < JOB_RUNNERS; i++)
+                lane_turn(jobs, (enum job_runner)i);
         jobs->turning = false;
 }
 
 void jobs_turn_again(uv_timer_t *timer)
 {
         jobs_turn(timer->data);
+}
+
+void jobs_turn_soon(struct jobs *jobs)
+{
+        uv_timer_start(&jobs->again, jobs_turn_again, UNSAVED_RETRY_MS, 0);
+}
+
+/* ---- scheduled jobs ---- */
+
+static void jobs_arm_due(struct jobs *jobs)
+{
+        int64_t now_ms = clock_real_ms(), wait = jobs->due_ms - now_ms;
+
+        if (jobs->draining || jobs->dueing || !jobs->due_ms)
+                return;
+        if (wait > DUE_LOOK_MS)
+                wait = DUE_LOOK_MS; /* the clock may be set meanwhile */
+        uv_update_time(jobs->config.loop);
+        uv_timer_start(&jobs->due, jobs_due, wait > 0 ? (uint64_t)wait : 0, 0);
+}
+
+void jobs_due_at(struct jobs *jobs, int64_t at_ms)
+{
+        if (jobs->due_ms && jobs->due_ms <= at_ms)
+                return;
+        jobs->due_ms = at_ms;
+        jobs_arm_due(jobs);
+}
+
+static void due_done(struct store_op *op)
+{
+        struct jobs *jobs = op->arg;
+
+        jobs->dueing = false;
+        jobs->under_way--;
+        for (uint32_t i = 0; op->status == 0 && i < op->due.count; i++) {
+                jobs_count_move(jobs, JOB_SCHEDULED, JOB_READY, 0);
+                jobs_queue(jobs, op->due.jobs[i].runner, &op->due.jobs[i].id, false);
+        }
+        free(op->due.jobs);
+        if (op->status != 0)
+                jobs->due_ms = clock_real_ms() + UNSAVED_RETRY_MS;
+        else if (op->due.next_ms && (!jobs->due_ms || op->due.next_ms < jobs->due_ms))
+                jobs->due_ms = op->due.next_ms;
+        jobs_arm_due(jobs);
+        jobs_turn(jobs);
+        jobs_check_idle(jobs);
+}
+
+void jobs_due(uv_timer_t *timer)
+{
+        struct jobs *jobs = timer->data;
+        int64_t now_ms = clock_real_ms();
+
+        if (jobs->dueing || jobs->draining)
+                return;
+        if (jobs->due_ms > now_ms) {
+                jobs_arm_due(jobs);
+                return;
+        }
+        jobs->dueing = true;
+        jobs->due_ms = 0;
+        jobs->due_op =
+                (struct store_op){ .kind = STORE_DUE, .now_ms = now_ms, .done = due_done, .arg = jobs };
+        jobs->due_op.due.limit = DUE_STEP;
+        jobs->under_way++;
+        store_submit(jobs->config.store, &jobs->due_op);
 }
 
 /* ---- life ---- */
@@ -499,10 +442,11 @@ void jobs_drain(struct jobs *jobs)
         struct entry *e, *next;
 
         jobs->draining = true;
-        dispatcher_stop_jobs(jobs->dispatcher);
-        DL_FOREACH_SAFE (jobs->waiting, e, next) {
-                DL_DELETE(jobs->waiting, e);
-                entry_start(e);
-        }
+        dispatcher_stop_jobs(jobs->desks.dispatcher);
+        for (int i = 0; i < JOB_RUNNERS; i++)
+                DL_FOREACH_SAFE (jobs->lanes[i].waiting, e, next) {
+                        DL_DELETE(jobs->lanes[i].waiting, e);
+                        entry_start(e);
+                }
         jobs_notify_all(jobs);
 }

@@ -23,7 +23,6 @@
 #include "server/door.h"
 #include "server/front.h"
 #include "server/jobs.h"
-#include "server/words.h"
 
 enum {
         EXIT_OPTION = 2,
@@ -48,12 +47,14 @@ struct server {
         struct site *site;
         struct jobs *jobs;
         struct dispatcher *dispatcher;
+        struct exec_desk *exec;
+        struct http_desk *http;
         struct access_log *access_log;
         struct door *front_door, *control_door;
         struct front front;
         struct control control;
         enum phase phase;
-        unsigned closing; /* doors and pool still to report */
+        unsigned closing; /* doors and runners still to report */
         char *runtime_folder;
         char **words;
 };
@@ -79,8 +80,10 @@ static void part_closed(void *arg)
 static void server_close_doors(struct server *s)
 {
         s->phase = PHASE_CLOSING;
-        s->closing = 3;
+        s->closing = 5;
         dispatcher_stop(s->dispatcher, part_closed, s); /* its last answers go out before the doors close */
+        exec_stop(s->exec, part_closed, s);
+        http_stop(s->http, part_closed, s);
         door_close(s->front_door, part_closed, s);
         door_close(s->control_door, part_closed, s);
 }
@@ -89,6 +92,7 @@ static void server_close_rest(struct server *s)
 {
         s->phase = PHASE_DONE;
         jobs_close(s->jobs);
+        foreground_desk_close(&s->front.desk);
         close_handle((uv_handle_t *)&s->term);
         close_handle((uv_handle_t *)&s->interrupt);
         close_handle((uv_handle_t *)&s->hup);
@@ -216,34 +220,62 @@ static int server_open_store(struct server *s, struct cause *cause)
         return r < 0 ? r : jobs_recover(s->jobs, cause);
 }
 
-static int server_open_pool(struct server *s, const char *self, struct cause *cause)
+static int server_open_workers(struct server *s, const char *self, struct cause *cause)
 {
         struct dispatcher_config config = {
                 .reserve = (unsigned)s->config->foreground_workers,
                 .job_turn = (void (*)(void *))jobs_turn,
                 .arg = s->jobs,
         };
-        int r;
+        struct cause why;
 
-        s->runtime_folder = mem_printf("%s/run", s->config->data);
-        if (mkdir(s->runtime_folder, 0700) < 0 && errno != EEXIST)
-                return cause_set(cause, -errno, "cannot make %s: %s", s->runtime_folder, strerror(errno));
-        s->words = words_split(s->config->worker, cause);
+        s->words = job_words_split(s->config->worker, &why);
         if (!s->words)
-                return -EINVAL;
+                return cause_set(cause, -EINVAL, "worker: %s", why.text);
         config.pool = (struct pool_config){
                 .loop = &s->loop,
                 .self = self,
+                .outside = s->config->fastcgi,
                 .argv = s->words,
                 .runtime_folder = s->runtime_folder,
                 .workers = (unsigned)s->config->workers,
                 .requests_max = s->config->worker_requests,
                 .backoff_ms_max = (unsigned)s->config->worker_backoff_max_ms,
         };
-        r = dispatcher_new(&s->dispatcher, &config, cause);
+        return dispatcher_new(&s->dispatcher, &config, cause);
+}
+
+static int server_open_runners(struct server *s, const char *self, struct cause *cause)
+{
+        const struct exec_config exec = {
+                .loop = &s->loop,
+                .self = self,
+                .runtime_folder = s->runtime_folder,
+                .folder = s->config->dir,
+                .lock_fd = store_lock_fd(s->store),
+        };
+        const struct http_config http = {
+                .loop = &s->loop,
+                .connect_timeout_ms = s->config->http_connect_timeout_ms,
+                .redirects_max = (unsigned)s->config->http_redirects,
+                .connections_max = (unsigned)s->config->urls,
+                .allow = s->config->http_allow,
+                .deny = s->config->http_deny,
+                .ca_file = s->config->http_ca_file,
+        };
+        int r;
+
+        s->runtime_folder = mem_printf("%s/run", s->config->data);
+        if (mkdir(s->runtime_folder, 0700) < 0 && errno != EEXIST)
+                return cause_set(cause, -errno, "cannot make %s: %s", s->runtime_folder, strerror(errno));
+        r = server_open_workers(s, self, cause);
+        if (r == 0)
+                r = exec_new(&s->exec, &exec, cause);
+        if (r == 0)
+                r = http_new(&s->http, &http, cause);
         if (r < 0)
                 return r;
-        jobs_use(s->jobs, s->dispatcher);
+        jobs_use(s->jobs, &(struct jobs_desks){ s->dispatcher, s->exec, s->http });
         return 0;
 }
 
@@ -272,8 +304,12 @@ static int server_open_doors(struct server *s, struct cause *cause)
         struct job_pages pages = { .jobs = s->jobs, .config = s->config, .loop = &s->loop };
         int r;
 
-        s->front.desk =
-                (struct foreground_desk){ .dispatcher = s->dispatcher, .site = s->site, .config = s->config };
+        s->front.desk = (struct foreground_desk){ .dispatcher = s->dispatcher,
+                                                  .site = s->site,
+                                                  .jobs = s->jobs,
+                                                  .config = s->config,
+                                                  .loop = &s->loop };
+        foreground_desk_init(&s->front.desk);
         s->front.pages = pages;
         s->front.rate = rate_new();
         s->front.config = s->config;
@@ -289,6 +325,7 @@ static int server_open_doors(struct server *s, struct cause *cause)
         s->control.store = s->store;
         s->control.config = s->config;
         s->control.front_address = door_address(s->front_door);
+        jobs_set_host(s->jobs, door_address(s->front_door));
         if (strncmp(s->config->control, "unix:", 5) != 0)
                 return cause_set(cause, -EINVAL, "control: only unix:PATH in this version, not '%s'",
                                  s->config->control);
@@ -341,6 +378,10 @@ static void server_fini(struct server *s)
         s->store = NULL;
         if (s->phase == PHASE_SERVING && s->dispatcher)
                 dispatcher_stop(s->dispatcher, nothing, NULL);
+        if (s->phase == PHASE_SERVING && s->exec)
+                exec_stop(s->exec, nothing, NULL);
+        if (s->phase == PHASE_SERVING && s->http)
+                http_stop(s->http, nothing, NULL);
         if (s->phase == PHASE_SERVING && s->front_door)
                 door_close(s->front_door, nothing, NULL);
         if (s->phase == PHASE_SERVING && s->control_door)
@@ -352,13 +393,15 @@ static void server_fini(struct server *s)
         uv_walk(&s->loop, close_what_is_open, NULL);
         uv_run(&s->loop, UV_RUN_DEFAULT);
         dispatcher_free(s->dispatcher);
+        exec_free(s->exec);
+        http_free(s->http);
         jobs_free(s->jobs);
         door_free(s->front_door);
         door_free(s->control_door);
         rate_free(s->front.rate);
         access_log_free(s->access_log);
         site_free(s->site);
-        words_free(s->words);
+        job_words_free(s->words);
         free(s->runtime_folder);
         uv_loop_close(&s->loop);
 }
@@ -375,7 +418,7 @@ static int server_start(struct server *s, const char *self, struct cause *cause)
                 return EXIT_OPTION;
         if (access_log_new(&s->access_log, s->config->access_log, cause) < 0)
                 return EXIT_OPTION;
-        if (server_open_store(s, cause) < 0 || server_open_pool(s, self, cause) < 0 ||
+        if (server_open_store(s, cause) < 0 || server_open_runners(s, self, cause) < 0 ||
             server_open_doors(s, cause) < 0)
                 return EXIT_IN_THE_WAY;
         server_signals(s);

@@ -24,6 +24,10 @@ void window_add(struct window *w, const struct job_id *id)
 
 void window_return(struct window *w, const struct job_id *id)
 {
+        if (w->more && id->seq > w->cursor) { /* it will be found on disk */
+                w->missed = true;
+                return;
+        }
         if (w->count == JOBS_WINDOW_MAX) {
                 w->count--;
                 w->cursor = slot(w, w->count - 1)->seq;

@@ -22,7 +22,8 @@ struct window {
 
 void window_add(struct window *w, const struct job_id *id); /* a job that was just committed as ready */
 void window_return(struct window *w,
-                   const struct job_id *id); /* a job that is ready again: it is older than all others */
+                   const struct job_id *id); /* a job that is ready again: it comes first, unless it is among
+                                                those that are on disk only */
 bool window_take(struct window *w, struct job_id *id); /* the oldest one; false when none is in memory */
 bool window_wants_more(
         const struct window *w); /* ask the store for window_room ids above cursor, after window_filling */
