@@ -71,6 +71,12 @@ static void add_line(struct run_log *log, enum run_log_stream stream, struct sli
         keep(log, (struct slice){ line, at });
 }
 
+static void take_partial(struct run_log *log, enum run_log_stream stream, int64_t now_ms)
+{
+        add_line(log, stream, buf_slice(&log->partial[stream]), now_ms);
+        buf_clear(&log->partial[stream]);
+}
+
 void run_log_bytes(struct run_log *log, enum run_log_stream stream, struct slice bytes, int64_t now_ms)
 {
         struct buf *partial = &log->partial[stream];
@@ -79,19 +85,20 @@ void run_log_bytes(struct run_log *log, enum run_log_stream stream, struct slice
                 log->worth_keeping = true;
         while (bytes.len > 0) {
                 const char *end = memchr(bytes.ptr, '\n', bytes.len);
-                size_t take = end ? (size_t)(end - bytes.ptr) : bytes.len,
-                       room = RUN_LOG_LINE - buf_len(partial);
-                bool whole = end && take <= room;
+                size_t take = end ? (size_t)(end - bytes.ptr) : bytes.len, room;
+                bool whole;
 
+                if (take > 0 && buf_len(partial) == RUN_LOG_LINE)
+                        take_partial(log, stream, now_ms);
+                room = RUN_LOG_LINE - buf_len(partial);
+                whole = end && take <= room;
                 if (take > room)
                         take = room;
                 if (buf_append(partial, bytes.ptr, take) != 0)
                         return;
                 bytes = slice_from(bytes, take + whole);
-                if (whole || buf_len(partial) == RUN_LOG_LINE) {
-                        add_line(log, stream, buf_slice(partial), now_ms);
-                        buf_clear(partial);
-                }
+                if (whole)
+                        take_partial(log, stream, now_ms);
         }
 }
 
@@ -114,12 +121,9 @@ void run_log_say(struct run_log *log, bool notable, int64_t now_ms, const char *
 
 void run_log_flush(struct run_log *log, int64_t now_ms)
 {
-        for (int i = 0; i < RUN_LOG_STREAMS; i++) {
-                if (buf_len(&log->partial[i]) == 0)
-                        continue;
-                add_line(log, (enum run_log_stream)i, buf_slice(&log->partial[i]), now_ms);
-                buf_clear(&log->partial[i]);
-        }
+        for (int i = 0; i < RUN_LOG_STREAMS; i++)
+                if (buf_len(&log->partial[i]) > 0)
+                        take_partial(log, (enum run_log_stream)i, now_ms);
 }
 
 int run_log_text(const struct run_log *log, struct buf *out)

@@ -129,6 +129,61 @@ static void never_runs_backwards(void **state)
         assert_in_range(clock_real_ms() / 1000 - time(NULL) + 5, 0, 10);
 }
 
+static void reads_rfc_3339(void **state)
+{
+        static const struct {
+                const char *text;
+                int64_t ms;
+        } good[] = {
+                { "2026-11-21T08:00:00Z", NOV_21 },
+                { "2026-11-21T08:00:00.123Z", NOV_21 + 123 },
+                { "2026-11-21T08:00:00.1239999Z", NOV_21 + 123 },
+                { "2026-11-21t08:00:00z", NOV_21 },
+                { "2026-11-21 08:00Z", NOV_21 },
+                { "2026-11-21T09:30:00+01:30", NOV_21 },
+                { "2026-11-21T05:00:00-0300", NOV_21 },
+                { "2000-02-29T00:00:00Z", 951782400000 },
+                { "1970-01-01T00:00:00Z", 0 },
+                { "2016-12-31T23:59:60Z", 1483228800000 },
+        };
+        int64_t ms;
+
+        for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+                assert_true(clock_rfc3339_parse(slice_of(good[i].text), &ms));
+                assert_int_equal(ms, good[i].ms);
+        }
+}
+
+static void reads_nothing_that_is_not_rfc_3339(void **state)
+{
+        static const char *const bad[] = {
+                "",
+                "2026-11-21",
+                "2026-11-21T08:00:00",
+                "2026-11-21T24:00:00Z",
+                "2026-13-21T08:00:00Z",
+                "2026-00-21T08:00:00Z",
+                "2026-11-00T08:00:00Z",
+                "2026-11-32T08:00:00Z",
+                "2026-11-21T08:60:00Z",
+                "2026-11-21T08:00:61Z",
+                "2026-11-21T08:00:00.Z",
+                "2026-11-21T08:00:00+1",
+                "2026-11-21T08:00:00Zz",
+                "2026-11-21T08:00:00+24:00",
+                "1969-12-31T23:59:59Z",
+                "26-11-21T08:00:00Z",
+                " 2026-11-21T08:00:00Z",
+                "2026-11-21T08:00:00.123456789012345678901234567890Z",
+                "tomorrow",
+        };
+        int64_t ms;
+
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+                assert_false(clock_rfc3339_parse(slice_of(bad[i]), &ms));
+        assert_false(clock_rfc3339_parse((struct slice){ "2026-11-21T08:00:00Z\0", 21 }, &ms));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -140,6 +195,8 @@ int main(void)
                 cmocka_unit_test(reads_all_three_forms),
                 cmocka_unit_test(reads_nothing_else),
                 cmocka_unit_test(reads_what_it_writes),
+                cmocka_unit_test(reads_rfc_3339),
+                cmocka_unit_test(reads_nothing_that_is_not_rfc_3339),
                 cmocka_unit_test(never_runs_backwards),
         };
 

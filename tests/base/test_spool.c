@@ -288,6 +288,49 @@ static void says_when_it_cannot_make_a_file(void **state)
         assert_int_equal(files_in(f), 0);
 }
 
+static void copies_are_spools_of_their_own(void **state)
+{
+        const struct folder *f = *state;
+        struct spool small, large, copy;
+        char text[32] = "";
+
+        spool_init(&small, f->fd, 100, 1000);
+        assert_int_equal(spool_write(&small, "abc", 3), 0);
+        assert_int_equal(spool_copy(&copy, &small, f->fd, 100), 0);
+        spool_fini(&small);
+        assert_int_equal(copy.fd, -1);
+        assert_int_equal(spool_read(&copy, 0, text, sizeof(text)), 3);
+        assert_string_equal(text, "abc");
+        spool_fini(&copy);
+
+        spool_init(&large, f->fd, 2, 1000);
+        assert_int_equal(spool_write(&large, "a file", 6), 0);
+        assert_int_equal(spool_copy(&copy, &large, f->fd, 2), 0);
+        assert_string_not_equal(copy.name, large.name);
+        assert_int_equal(files_in(f), 2);
+        spool_fini(&large);
+        assert_int_equal(files_in(f), 1);
+        assert_int_equal(copy.len, 6);
+        assert_int_equal(spool_read(&copy, 0, text, sizeof(text)), 6);
+        assert_memory_equal(text, "a file", 6);
+        spool_fini(&copy);
+        assert_int_equal(files_in(f), 0);
+}
+
+static void a_copy_of_a_file_that_is_gone_is_refused(void **state)
+{
+        const struct folder *f = *state;
+        struct spool large, copy;
+
+        spool_init(&large, f->fd, 2, 1000);
+        assert_int_equal(spool_write(&large, "a file", 6), 0);
+        assert_int_equal(unlinkat(f->fd, large.name, 0), 0);
+        assert_int_equal(spool_copy(&copy, &large, f->fd, 2), -ENOENT);
+        spool_fini(&copy);
+        spool_fini(&large);
+        assert_int_equal(files_in(f), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -300,6 +343,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(keeps_the_file_when_told_so, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(opens_only_what_is_there, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(moves_whole, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(copies_are_spools_of_their_own, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_copy_of_a_file_that_is_gone_is_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(holds_more_than_a_page_whole, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(says_when_the_disk_takes_no_more, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(says_when_it_cannot_make_a_file, set_up, tear_down),
