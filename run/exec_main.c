@@ -248,11 +248,32 @@ static void supervisor_signal(struct supervisor *s, const siginfo_t *info)
         }
 }
 
+/* A program may notice the server's death before anything is signalled, by the end of its pipes, and end by
+ * itself. A process lets go of its memory first and of its descriptors after that, so the one shows what the
+ * other was. */
+static bool server_is_dying(const struct supervisor *s)
+{
+        char path[32], text[2] = "";
+        bool dying = getppid() != s->server;
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d/statm", (int)s->server);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return dying;
+        if (read(fd, text, sizeof(text)) == sizeof(text))
+                dying = dying || memcmp(text, "0 ", sizeof(text)) == 0;
+        close(fd);
+        return dying;
+}
+
 /* Whether there is nothing more to wait for. */
 static bool supervisor_done(struct supervisor *s)
 {
         if (!s->reaped)
                 return false;
+        if (!s->asked && !s->killed && server_is_dying(s))
+                supervisor_kill(s);
         if (!s->asked && !s->killed)
                 return true;
         if (kill(-s->program, s->killed ? SIGKILL : 0) < 0 && errno == ESRCH)

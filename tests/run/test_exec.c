@@ -58,6 +58,17 @@ static void open_fifo(struct bench *bench, const char *name)
         free(path);
 }
 
+static void open_fifo_for_all(struct bench *bench, const char *name, bool (*is_so)(void *arg), void *arg)
+{
+        char *path = rig_path(&bench->rig, name);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        rig_until(&bench->rig, is_so, arg);
+        close(fd);
+        free(path);
+}
+
 /* ---- what it is given ---- */
 
 static void keeps_output_and_exit_code(void **state)
@@ -405,6 +416,180 @@ static void sweeps_what_a_killed_server_has_left(void **state)
         assert_non_null(strstr(cause.text, "/no/such/folder"));
 }
 
+/* ---- many, and failures ---- */
+
+#define MANY 200
+
+static unsigned count_ended(const struct trial *t)
+{
+        unsigned count = 0;
+
+        for (int i = 0; i < MANY; i++)
+                count += t[i].ended;
+        return count;
+}
+
+static bool all_ended(void *t)
+{
+        return count_ended(t) == MANY;
+}
+
+static void two_hundred_run_at_once(void **state)
+{
+        struct bench *bench = *state;
+        struct trial *t = mem_alloc(MANY * sizeof(*t));
+        unsigned before;
+        char text[16];
+
+        expect(bench, "echo warm", "warm\n");
+        some_turns(bench);
+        before = open_fds();
+        make_fifo(bench, "barrier");
+        for (int i = 0; i < MANY; i++) {
+                trial_sh(&t[i], bench,
+                         "echo $SENDOFF_CONTROL >&2; read n; : < barrier; echo $n; exit $((n % 7))");
+                snprintf(text, sizeof(text), "%d\n", i);
+                trial_body(&t[i], text);
+                trial_start(&t[i]);
+        }
+        for (int i = 0; i < MANY; i++) /* all are there, and none has gone on */
+                while (buf_len(&t[i].err) == 0)
+                        uv_run(&bench->rig.loop, UV_RUN_ONCE);
+        assert_int_equal(count_ended(t), 0);
+        open_fifo_for_all(bench, "barrier", all_ended, t);
+        for (int i = 0; i < MANY; i++) {
+                snprintf(text, sizeof(text), "%d\n", i);
+                assert_string_equal(trial_out(&t[i]), text);
+                assert_int_equal(t[i].how.exit_code, i % 7);
+                assert_int_equal(t[i].how.outcome, i % 7 ? RUN_FAILED : RUN_SUCCEEDED);
+                trial_fini(&t[i]);
+        }
+        free(t);
+        some_turns(bench);
+        assert_int_equal(open_fds(), before);
+}
+
+/* Descriptors run out at every point of a start. */
+static void a_start_that_fails_leaves_nothing(void **state)
+{
+        struct bench *bench = *state;
+        struct rlimit old, few;
+        struct cause cause;
+        unsigned before, failed = 0, started = 0;
+        struct trial t;
+
+        expect(bench, "echo warm", "warm\n");
+        some_turns(bench);
+        before = open_fds();
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        for (rlim_t max = 3; max < before + 16; max++) {
+                int r;
+
+                trial_init(&t, bench, "cat", NULL);
+                trial_body(&t, "body");
+                few = old;
+                few.rlim_cur = max;
+                cause.text[0] = '\0';
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+                r = trial_try(&t, &cause);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+                if (r == 0) {
+                        started++;
+                        trial_until_end(&t);
+                        assert_string_equal(trial_out(&t), "body");
+                        assert_succeeded(&t);
+                } else {
+                        failed++;
+                        assert_true(r < 0);
+                        assert_null(t.run);
+                        assert_true(strlen(cause.text) > 10);
+                }
+                trial_fini(&t);
+                some_turns(bench);
+                assert_int_equal(open_fds(), before);
+        }
+        assert_true(failed > 8 && started > 4);
+}
+
+static void says_that_nothing_can_be_started(void **state)
+{
+        struct bench *bench = *state;
+        struct bench other = { .rig = bench->rig };
+        struct exec_config config = { &bench->rig.loop, "/no/such/sendoff", bench->runtime, "/no/such/folder",
+                                      -1 };
+        struct cause cause = { "" };
+        struct trial t;
+
+        assert_int_equal(exec_new(&other.desk, &config, &cause), 0);
+        trial_init(&t, &other, "true", NULL);
+        assert_true(trial_try(&t, &cause) < 0);
+        assert_string_equal(cause.text, "cannot start /no/such/sendoff: no such file or directory");
+        exec_stop(other.desk, bench_on_stopped, &other);
+        rig_until(&bench->rig, bench_is_stopped, &other);
+        config.self = rig_self();
+        assert_int_equal(exec_new(&other.desk, &config, &cause), 0);
+        t.bench = bench;
+        {
+                struct exec_desk *desk = bench->desk;
+
+                bench->desk = other.desk;
+                trial_run(&t);
+                bench->desk = desk;
+        }
+        assert_string_equal(t.how.reason, "the folder \"/no/such/folder\" cannot be entered: "
+                                          "No such file or directory");
+        assert_int_equal(t.how.outcome, RUN_FAILED);
+        other.stopped = false;
+        exec_stop(other.desk, bench_on_stopped, &other);
+        rig_until(&bench->rig, bench_is_stopped, &other);
+        trial_fini(&t);
+}
+
+/* ---- the shutdown ---- */
+
+static void a_stop_puts_back_what_runs(void **state)
+{
+        static const char *const scripts[] = {
+                "sleep 1000 & echo $$; wait",
+                "trap '' TERM; echo $$; while :; do sleep 1000; done",
+                "echo $$; exec yes",
+                "echo $$; exec sleep 1000",
+                "sleep 1000",
+        };
+        enum { COUNT = sizeof(scripts) / sizeof(scripts[0]) };
+        struct bench *bench = *state;
+        struct cause cause = { "" };
+        struct trial t[COUNT], late;
+        int pids[COUNT] = { 0 };
+
+        for (int i = 0; i < COUNT; i++) {
+                trial_sh(&t[i], bench, scripts[i]);
+                trial_start(&t[i]);
+                if (i == 4)
+                        break; /* just started */
+                pids[i] = trial_int(&t[i]);
+                if (i == 2)
+                        run_pause(t[i].run);
+                if (i == 3)
+                        run_hang_up(t[i].run, "the caller hung up");
+        }
+        exec_stop(bench->desk, bench_on_stopped, bench);
+        assert_false(bench->stopped || t[0].ended);
+        trial_init(&late, bench, "true", NULL);
+        assert_int_equal(trial_try(&late, &cause), -ECANCELED);
+        assert_string_equal(cause.text, "the server is shutting down");
+        rig_until(&bench->rig, bench_is_stopped, bench);
+        for (int i = 0; i < COUNT; i++) {
+                assert_true(t[i].ended);
+                assert_int_equal(t[i].how.outcome, i == 3 ? RUN_STOPPED : RUN_PUT_BACK);
+                assert_string_equal(t[i].how.reason,
+                                    i == 3 ? "the caller hung up" : "the server is shutting down");
+                assert_int_equal(pids[i] ? rig_state(pids[i]) : 0, 0);
+                trial_fini(&t[i]);
+        }
+        trial_fini(&late);
+}
+
 static int tests(void)
 {
         const struct CMUnitTest all[] = {
@@ -425,6 +610,10 @@ static int tests(void)
                 TEST(a_run_paused_after_its_last_byte_does_not_end),
                 TEST(hears_its_control_lines),
                 TEST(sweeps_what_a_killed_server_has_left),
+                TEST(two_hundred_run_at_once),
+                TEST(a_start_that_fails_leaves_nothing),
+                TEST(says_that_nothing_can_be_started),
+                TEST(a_stop_puts_back_what_runs),
         };
 
         return cmocka_run_group_tests(all, NULL, NULL);
