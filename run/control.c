@@ -90,9 +90,9 @@ int control_open(struct control **out, uv_loop_t *loop, const char *path,
                 return cause_set(cause, -errno, "cannot make the FIFO %s: %s", path, strerror(errno));
         fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) {
-                r = cause_set(cause, -errno, "cannot open the FIFO %s: %s", path, strerror(errno));
+                r = -errno;
                 unlink(path);
-                return r;
+                return cause_set(cause, r, "cannot open the FIFO %s: %s", path, strerror(-r));
         }
         c = mem_alloc(sizeof(*c));
         c->fd = fd;

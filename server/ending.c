@@ -130,6 +130,7 @@ static void entry_saved(struct store_op *op)
         struct jobs *jobs = e->jobs;
         enum job_state state = e->job->state;
         uint64_t seq = e->seq;
+        bool good;
 
         jobs->under_way--;
         if (op->status != 0 && op->status != STORE_CONFLICT && op->status != STORE_NOT_FOUND) {
@@ -137,17 +138,18 @@ static void entry_saved(struct store_op *op)
                 entry_unsaved(e, op->cause.text);
                 return;
         }
+        good = op->status == 0;
         jobs_count_move(jobs, JOB_RUNNING, state, e->job->request.body.len);
-        if (op->status == 0)
+        if (good)
                 jobs_added_then(jobs, e->then, op->added_count);
         else
                 drop_then(e);
-        if (op->status == 0 && state == JOB_READY)
+        if (good && state == JOB_READY)
                 jobs_queue(jobs, e->job->runner, &e->job->id, false);
-        if (op->status == 0 && state == JOB_SCHEDULED)
+        if (good && state == JOB_SCHEDULED)
                 jobs_due_at(jobs, e->job->run_at_ms);
         entry_free(e);
-        if (job_state_is_final(state) || op->status != 0)
+        if (job_state_is_final(state) || !good)
                 jobs_notify(jobs, seq);
         jobs_turn(jobs);
         jobs_check_idle(jobs);

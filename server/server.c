@@ -245,12 +245,27 @@ static int server_open_workers(struct server *s, const char *self, struct cause 
         return dispatcher_new(&s->dispatcher, &config, cause);
 }
 
+/* Absolute: programs and scripts, which work elsewhere, are told of paths in it. */
+static int server_make_runtime_folder(struct server *s, struct cause *cause)
+{
+        char *path = mem_printf("%s/run", s->config->data), *whole;
+        int r = 0;
+
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                r = cause_set(cause, -errno, "cannot make %s: %s", path, strerror(errno));
+        whole = r < 0 ? NULL : realpath(path, NULL);
+        if (r == 0 && !whole)
+                r = cause_set(cause, -errno, "cannot find %s: %s", path, strerror(errno));
+        free(path);
+        s->runtime_folder = whole;
+        return r;
+}
+
 static int server_open_runners(struct server *s, const char *self, struct cause *cause)
 {
-        const struct exec_config exec = {
+        struct exec_config exec = {
                 .loop = &s->loop,
                 .self = self,
-                .runtime_folder = s->runtime_folder,
                 .folder = s->config->dir,
                 .lock_fd = store_lock_fd(s->store),
         };
@@ -265,9 +280,10 @@ static int server_open_runners(struct server *s, const char *self, struct cause 
         };
         int r;
 
-        s->runtime_folder = mem_printf("%s/run", s->config->data);
-        if (mkdir(s->runtime_folder, 0700) < 0 && errno != EEXIST)
-                return cause_set(cause, -errno, "cannot make %s: %s", s->runtime_folder, strerror(errno));
+        r = server_make_runtime_folder(s, cause);
+        if (r < 0)
+                return r;
+        exec.runtime_folder = s->runtime_folder;
         r = server_open_workers(s, self, cause);
         if (r == 0)
                 r = exec_new(&s->exec, &exec, cause);

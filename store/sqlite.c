@@ -110,6 +110,11 @@ static int do_add(struct engine *e, struct store_op *op)
 {
         int r = sync_body(e, &op->job->request.body);
 
+        if (r == SQLITE_OK && op->job->links.retry_of[0] && (r = rows_retried(e, op->job)) == SQLITE_DONE) {
+                op->status = STORE_CONFLICT;
+                cause_set(&op->cause, 0, "it was run again already");
+                return SQLITE_OK;
+        }
         if (r == SQLITE_OK)
                 r = rows_add(e, op->job);
         if (r == SQLITE_CONSTRAINT) { /* undoes the statement, not the group */
@@ -140,21 +145,6 @@ static int conflict(struct store_op *op, enum job_state state)
         return SQLITE_OK;
 }
 
-/* Somebody removed the body's file: the job can never run again as it was sent, so it ends here. */
-static int start_without_body(struct engine *e, struct store_op *op)
-{
-        struct job_run how = { .outcome = RUN_FAILED, .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1 };
-
-        snprintf(how.reason, sizeof(how.reason),
-                 "the request's body is lost: its file is no longer in the data folder");
-        job_run_ended(op->job, &how, op->now_ms);
-        op->status = STORE_CONFLICT;
-        cause_set(&op->cause, 0, "%s", how.reason);
-        log_say(LOG_ERROR, "store", "a job ends because the file of its body is gone", "job=%s",
-                op->job->id.text);
-        return rows_update(e, op->job);
-}
-
 static int do_start(struct engine *e, struct store_op *op)
 {
         struct job_run before;
@@ -165,26 +155,39 @@ static int do_start(struct engine *e, struct store_op *op)
                 return r;
         if (op->job->state != JOB_READY)
                 return conflict(op, op->job->state);
+        if (got == -ENOENT) {
+                op->status = STORE_BODY_GONE;
+                return SQLITE_OK;
+        }
         before = op->job->run;
         job_start(op->job, op->now_ms);
         if (before.number > 0)
                 r = rows_add_run(e, op->job->id.seq, &before);
         if (r == SQLITE_OK)
-                r = got == -ENOENT ? start_without_body(e, op) : rows_update(e, op->job);
+                r = rows_update(e, op->job);
         return r;
 }
 
 static int do_update(struct engine *e, struct store_op *op)
 {
-        bool reply = op->job->reply.status || op->job->reply.log;
+        bool reply = op->job->reply.kept;
         enum job_state state = JOB_DRAFT;
         struct job_run before;
         int r = settle(op, rows_get_run(e, &op->job->id, &state, &before));
 
         if (r != SQLITE_OK || op->status)
                 return r;
-        if (job_state_is_final(state))
+        if (job_state_is_final(state) || (op->expect != JOB_DRAFT && state != op->expect))
                 return conflict(op, state);
+        if (op->job->reply.log)
+                r = rows_log(e, op->job);
+        for (unsigned i = 0; i < op->added_count && r == SQLITE_OK; i++) {
+                r = sync_body(e, &op->added[i]->request.body);
+                if (r == SQLITE_OK)
+                        r = rows_add(e, op->added[i]);
+        }
+        if (r != SQLITE_OK)
+                return r;
         if (before.number > 0 && before.number != op->job->run.number)
                 r = rows_add_run(e, op->job->id.seq, &before);
         if (r == SQLITE_OK && reply)
@@ -195,17 +198,6 @@ static int do_update(struct engine *e, struct store_op *op)
         if (r == SQLITE_OK && reply)
                 r = rows_set_reply(e, op->job);
         return r == SQLITE_OK ? rows_update(e, op->job) : r;
-}
-
-static int do_cancel(struct engine *e, struct store_op *op)
-{
-        int r = settle(op, rows_get(e, op->job, false, false, true));
-
-        if (r != SQLITE_OK || op->status)
-                return r;
-        if (op->job->state == JOB_RUNNING || job_cancel(op->job, op->now_ms) != 0)
-                return conflict(op, op->job->state);
-        return rows_update(e, op->job);
 }
 
 static int do_op(struct engine *e, struct store_op *op)
@@ -219,10 +211,12 @@ static int do_op(struct engine *e, struct store_op *op)
                 return do_start(e, op);
         case STORE_UPDATE:
                 return do_update(e, op);
-        case STORE_CANCEL:
-                return do_cancel(e, op);
-        case STORE_GET:
-                return settle(op, rows_get(e, op->job, op->want_request, op->want_reply, true));
+        case STORE_DUE:
+                return rows_due(e, &op->due, op->now_ms);
+        case STORE_GET: {
+                int r = settle(op, rows_get(e, op->job, op->want_request, op->want_reply, true));
+                return r == SQLITE_OK && !op->status && op->want_log ? rows_logs(e, op) : r;
+        }
         case STORE_LIST:
                 return rows_list(e, &op->list);
         case STORE_READY:
@@ -240,7 +234,7 @@ static int do_op(struct engine *e, struct store_op *op)
 bool engine_op_writes(const struct store_op *op)
 {
         return op->kind == STORE_ADD || op->kind == STORE_START || op->kind == STORE_UPDATE ||
-               op->kind == STORE_CANCEL || op->kind == STORE_PURGE;
+               op->kind == STORE_DUE || op->kind == STORE_PURGE;
 }
 
 static int roll_back(struct engine *e, int code, struct cause *cause)

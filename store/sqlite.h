@@ -30,6 +30,15 @@ enum engine_sql { /* one prepared statement each; the text is in sqlite_rows.c *
                   SQL_LIST_STATES,
                   SQL_READY,
                   SQL_RUNNING,
+                  SQL_PURGE_LOGS,
+                  SQL_SET_LOG,
+                  SQL_GET_LOGS,
+                  SQL_TRIM_LOGS,
+                  SQL_DUE,
+                  SQL_DUE_NEXT,
+                  SQL_MAKE_READY,
+                  SQL_RETRIED,
+                  SQL_RETRIED_CHECK,
                   SQL_PURGE_PICK,
                   SQL_PURGE_NUMBER,
                   SQL_PURGE_JOB,
@@ -93,6 +102,10 @@ int rows_ids(struct engine *e, enum engine_sql which, struct store_ready *ready)
 int rows_stats(struct engine *e, struct store_stats *stats);
 int rows_purge(struct engine *e, int64_t before_ms, uint32_t *removed, bool *more);
 int rows_reply_file(struct engine *e, uint64_t seq);
+int rows_log(struct engine *e, const struct job *job);
+int rows_logs(struct engine *e, struct store_op *op);
+int rows_due(struct engine *e, struct store_due *due, int64_t now_ms);
+int rows_retried(struct engine *e, const struct job *job);
 int rows_step(sqlite3_stmt *s); /* step and reset: SQLITE_DONE becomes SQLITE_OK */
 
 #endif

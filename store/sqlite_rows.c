@@ -14,7 +14,8 @@
 
 #define LIST_COLUMNS                                                                                         \
         "seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS     \
-        ", method, target, host, remote, body_len"
+        ", method, target, host, remote, body_len, runner, retries, options, progress_done, "                \
+        "progress_total, progress_note, retry_of, retried_as, then_of"
 
 /* The partial index is only considered when its own condition is repeated. */
 #define LIST_ENDED(state)                                                                                    \
@@ -22,14 +23,18 @@
         " & 1 AND state = " #state " AND state IN (4, 5, 6, 7) AND seq < ?1"
 
 const char *const engine_sql_text[SQL_COUNT] = {
-        [SQL_ADD] = "INSERT INTO jobs (seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
-                    "cancel_asked, " RUN_COLUMNS
-                    ", method, target, headers, host, remote, local, body_len, body, body_file)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
-                    "?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
+        [SQL_ADD] =
+                "INSERT INTO jobs (seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
+                "cancel_asked, " RUN_COLUMNS
+                ", method, target, headers, host, remote, local, body_len, body, body_file, runner, retries, "
+                "options, progress_done, progress_total, progress_note, retry_of, retried_as, then_of)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+                "?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, "
+                "?36, ?37, ?38)",
         [SQL_GET] = "SELECT id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
                     "cancel_asked, " RUN_COLUMNS ", method, target, headers, host, remote, local, body_len, "
-                    "body, body_file FROM jobs WHERE seq = ?1",
+                    "body, body_file, runner, retries, options, progress_done, progress_total, "
+                    "progress_note, retry_of, retried_as, then_of FROM jobs WHERE seq = ?1",
         [SQL_GET_RUN] = "SELECT id, state, " RUN_COLUMNS " FROM jobs WHERE seq = ?1",
         [SQL_GET_RUNS] = "SELECT " RUN_COLUMNS " FROM runs WHERE seq = ?1 ORDER BY run",
         [SQL_GET_REPLY] =
@@ -37,7 +42,8 @@ const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_UPDATE] = "UPDATE jobs SET state = ?2, run_at_ms = ?3, finished_ms = ?4, crashes = ?5, "
                        "cancel_asked = ?6, run = ?7, run_started_ms = ?8, run_ended_ms = ?9,"
                        " run_outcome = ?10, connection_status = ?11, status = ?12, exit_code = ?13, signal = "
-                       "?14, cpu_ms = ?15, peak_rss_kb = ?16, reason = ?17 WHERE seq = ?1",
+                       "?14, cpu_ms = ?15, peak_rss_kb = ?16, reason = ?17, retries=?18, progress_done=?19, "
+                       "progress_total=?20, progress_note=?21 WHERE seq = ?1",
         [SQL_ADD_RUN] = "INSERT OR REPLACE INTO runs (seq, " RUN_COLUMNS
                         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         [SQL_SET_REPLY] = "INSERT OR REPLACE INTO replies (seq, status, headers, cut, log, body_len, body, "
@@ -47,12 +53,26 @@ const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_LIST_STATES] =
                 "SELECT " LIST_COLUMNS " FROM jobs JOIN ("
                 " SELECT seq AS s FROM jobs INDEXED BY jobs_ready WHERE ?3 >> 2 & 1 AND state = 2 AND seq < "
-                "?1"
+                "?1 UNION ALL SELECT seq FROM jobs INDEXED BY jobs_due WHERE ?3 >> 1 & 1 AND state = 1 AND "
+                "seq < ?1 UNION ALL SELECT seq FROM jobs INDEXED BY jobs_held WHERE ?3 >> 8 & 1 AND state = "
+                "8 AND seq < ?1"
                 " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_running WHERE ?3 >> 3 & 1 AND state = 3 AND "
                 "seq < ?1" LIST_ENDED(4) LIST_ENDED(5) LIST_ENDED(6)
                         LIST_ENDED(7) " ORDER BY 1 DESC LIMIT ?2) ON seq = s ORDER BY seq DESC",
-        [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND seq > ?1 ORDER BY "
+        [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND runner = ?3 AND "
+                      "seq > ?1 ORDER BY "
                       "seq LIMIT ?2",
+        [SQL_PURGE_LOGS] = "DELETE FROM logs WHERE seq = ?1",
+        [SQL_SET_LOG] = "INSERT OR REPLACE INTO logs VALUES (?1, ?2, ?3)",
+        [SQL_GET_LOGS] = "SELECT run, text FROM logs WHERE seq = ?1 ORDER BY run",
+        [SQL_TRIM_LOGS] = "DELETE FROM logs WHERE seq = ?1 AND run <= ?2",
+        [SQL_DUE] = "SELECT seq, id, runner FROM jobs INDEXED BY jobs_due WHERE state = 1 AND run_at_ms <= "
+                    "?1 ORDER BY run_at_ms LIMIT ?2",
+        [SQL_DUE_NEXT] =
+                "SELECT run_at_ms FROM jobs INDEXED BY jobs_due WHERE state = 1 ORDER BY run_at_ms LIMIT 1",
+        [SQL_MAKE_READY] = "UPDATE jobs SET state = 2 WHERE seq = ?1",
+        [SQL_RETRIED] = "UPDATE jobs SET retried_as = ?2 WHERE seq = ?1",
+        [SQL_RETRIED_CHECK] = "SELECT state, retried_as, id FROM jobs WHERE seq = ?1",
         [SQL_RUNNING] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 "
                         "ORDER BY seq LIMIT ?2",
         [SQL_PURGE_PICK] = "SELECT seq, body_file FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 "
@@ -163,8 +183,111 @@ static void load_job(sqlite3_stmt *s, int at, struct job *job)
         load_run(s, at + 8, &job->run);
 }
 
+static void load_more(sqlite3_stmt *s, int at, struct job *job)
+{
+        const unsigned char *t;
+        job->runner = sqlite3_column_int(s, at);
+        job->retries = sqlite3_column_int(s, at + 1);
+        t = sqlite3_column_text(s, at + 2);
+        if (t)
+                job_options_read(&job->options, slice_of((const char *)t));
+        job->progress.any = sqlite3_column_type(s, at + 3) != SQLITE_NULL;
+        job->progress.done = sqlite3_column_int64(s, at + 3);
+        job->progress.total = sqlite3_column_int64(s, at + 4);
+        t = sqlite3_column_text(s, at + 5);
+        snprintf(job->progress.note, sizeof(job->progress.note), "%s", t ? (const char *)t : "");
+        t = sqlite3_column_text(s, at + 6);
+        snprintf(job->links.retry_of, JOB_ID_SIZE, "%s", t ? (const char *)t : "");
+        t = sqlite3_column_text(s, at + 7);
+        snprintf(job->links.retried_as, JOB_ID_SIZE, "%s", t ? (const char *)t : "");
+        t = sqlite3_column_text(s, at + 8);
+        snprintf(job->links.then_of, JOB_ID_SIZE, "%s", t ? (const char *)t : "");
+}
+
+int rows_log(struct engine *e, const struct job *job)
+{
+        sqlite3_stmt *s = e->statements[SQL_SET_LOG];
+        int r;
+        sqlite3_bind_int64(s, 1, job->id.seq);
+        sqlite3_bind_int64(s, 2, job->run.number);
+        bind_text(s, 3, job->reply.log);
+        r = rows_step(s);
+        if (r == SQLITE_OK && job->run.number > RUN_LOGS_KEPT) {
+                s = e->statements[SQL_TRIM_LOGS];
+                sqlite3_bind_int64(s, 1, job->id.seq);
+                sqlite3_bind_int64(s, 2, job->run.number - RUN_LOGS_KEPT);
+                r = rows_step(s);
+        }
+        return r;
+}
+
+int rows_logs(struct engine *e, struct store_op *op)
+{
+        sqlite3_stmt *s = e->statements[SQL_GET_LOGS];
+        op->logs = mem_alloc(RUN_LOGS_KEPT * sizeof(*op->logs));
+        op->log_count = 0;
+        sqlite3_bind_int64(s, 1, op->job->id.seq);
+        while (sqlite3_step(s) == SQLITE_ROW && op->log_count < RUN_LOGS_KEPT) {
+                op->logs[op->log_count].run = sqlite3_column_int(s, 0);
+                op->logs[op->log_count++].text = mem_dup((const char *)sqlite3_column_text(s, 1));
+        }
+        sqlite3_reset(s);
+        return SQLITE_OK;
+}
+
+int rows_due(struct engine *e, struct store_due *due, int64_t now_ms)
+{
+        sqlite3_stmt *s = e->statements[SQL_DUE];
+        int r = SQLITE_OK;
+        due->jobs = mem_alloc(due->limit * sizeof(*due->jobs));
+        due->count = 0;
+        sqlite3_bind_int64(s, 1, now_ms);
+        sqlite3_bind_int64(s, 2, due->limit);
+        while (sqlite3_step(s) == SQLITE_ROW) {
+                struct slice id = { (const char *)sqlite3_column_text(s, 1),
+                                    (size_t)sqlite3_column_bytes(s, 1) };
+                if (job_id_parse(id, &due->jobs[due->count].id)) {
+                        due->jobs[due->count].runner = sqlite3_column_int(s, 2);
+                        due->count++;
+                }
+        }
+        sqlite3_reset(s);
+        for (uint32_t i = 0; i < due->count && r == SQLITE_OK; i++) {
+                sqlite3_bind_int64(e->statements[SQL_MAKE_READY], 1, due->jobs[i].id.seq);
+                r = rows_step(e->statements[SQL_MAKE_READY]);
+        }
+        s = e->statements[SQL_DUE_NEXT];
+        due->next_ms = 0;
+        if (sqlite3_step(s) == SQLITE_ROW)
+                due->next_ms = sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+        return r;
+}
+
+int rows_retried(struct engine *e, const struct job *job)
+{
+        sqlite3_stmt *s = e->statements[SQL_RETRIED_CHECK];
+        struct job_id id;
+        int r = SQLITE_DONE;
+        if (!job_id_parse(slice_of(job->links.retry_of), &id))
+                return SQLITE_DONE;
+        sqlite3_bind_int64(s, 1, id.seq);
+        if (sqlite3_step(s) == SQLITE_ROW && job_state_is_final(sqlite3_column_int(s, 0)) &&
+            !sqlite3_column_text(s, 1))
+                r = SQLITE_OK;
+        sqlite3_reset(s);
+        if (r != SQLITE_OK)
+                return r;
+        s = e->statements[SQL_RETRIED];
+        sqlite3_bind_int64(s, 1, id.seq);
+        bind_text(s, 2, job->id.text);
+        return rows_step(s);
+}
+
 int rows_add(struct engine *e, const struct job *job)
 {
+        struct buf opts;
+        int rr;
         sqlite3_stmt *s = e->statements[SQL_ADD];
 
         sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
@@ -184,7 +307,26 @@ int rows_add(struct engine *e, const struct job *job)
         bind_text(s, 25, job->request.remote);
         bind_text(s, 26, job->request.local);
         bind_spool(s, 28, &job->request.body);
-        return rows_step(s);
+        sqlite3_bind_int(s, 30, job->runner);
+        sqlite3_bind_int(s, 31, job->retries);
+        buf_init(&opts, 1 << 20);
+        (void)!job_options_text(&job->options, &opts);
+        if (buf_len(&opts))
+                sqlite3_bind_text(s, 32, buf_data(&opts), buf_len(&opts), SQLITE_STATIC);
+        if (job->progress.any) {
+                sqlite3_bind_int64(s, 33, job->progress.done);
+                sqlite3_bind_int64(s, 34, job->progress.total);
+                bind_text(s, 35, job->progress.note);
+        }
+        if (job->links.retry_of[0])
+                bind_text(s, 36, job->links.retry_of);
+        if (job->links.retried_as[0])
+                bind_text(s, 37, job->links.retried_as);
+        if (job->links.then_of[0])
+                bind_text(s, 38, job->links.then_of);
+        rr = rows_step(s);
+        buf_fini(&opts);
+        return rr;
 }
 
 int rows_update(struct engine *e, const struct job *job)
@@ -198,6 +340,12 @@ int rows_update(struct engine *e, const struct job *job)
         sqlite3_bind_int64(s, 5, job->crashes);
         sqlite3_bind_int(s, 6, job->cancel_asked);
         bind_run(s, 7, &job->run);
+        sqlite3_bind_int(s, 18, job->retries);
+        if (job->progress.any) {
+                sqlite3_bind_int64(s, 19, job->progress.done);
+                sqlite3_bind_int64(s, 20, job->progress.total);
+                bind_text(s, 21, job->progress.note);
+        }
         return rows_step(s);
 }
 
@@ -209,7 +357,6 @@ int rows_set_reply(struct engine *e, const struct job *job)
         sqlite3_bind_int(s, 2, job->reply.status);
         bind_text(s, 3, job->reply.headers ? job->reply.headers : "");
         sqlite3_bind_int(s, 4, job->reply.cut);
-        bind_text(s, 5, job->reply.log);
         bind_spool(s, 7, &job->reply.body);
         return rows_step(s);
 }
@@ -234,8 +381,7 @@ static int get_reply(struct engine *e, struct job *job)
                 job->reply.status = sqlite3_column_int(s, 0);
                 take_text(&job->reply.headers, s, 1);
                 job->reply.cut = sqlite3_column_int(s, 2) != 0;
-                if (sqlite3_column_type(s, 3) != SQLITE_NULL)
-                        take_text(&job->reply.log, s, 3);
+                job->reply.kept = true;
                 r = load_spool(e, s, 4, &job->reply.body);
         }
         sqlite3_reset(s);
@@ -282,6 +428,7 @@ int rows_get(struct engine *e, struct job *job, bool want_request, bool want_rep
         take_text(&job->request.host, s, 22);
         take_text(&job->request.remote, s, 23);
         take_text(&job->request.local, s, 24);
+        load_more(s, 28, job);
         r = SQLITE_OK;
         if (want_request) {
                 take_text(&job->request.headers, s, 21);
@@ -347,6 +494,7 @@ int rows_list(struct engine *e, struct store_list *list)
                 take_text(&job->request.host, s, 22);
                 take_text(&job->request.remote, s, 23);
                 job->request.body.len = (uint64_t)sqlite3_column_int64(s, 24);
+                load_more(s, 25, job);
         }
         sqlite3_reset(s);
         return r == SQLITE_DONE ? SQLITE_OK : r;
@@ -361,6 +509,8 @@ int rows_ids(struct engine *e, enum engine_sql which, struct store_ready *ready)
         ready->count = 0;
         sqlite3_bind_int64(s, 1, (sqlite3_int64)ready->after);
         sqlite3_bind_int64(s, 2, ready->limit);
+        if (which == SQL_READY)
+                sqlite3_bind_int64(s, 3, ready->runner);
         while ((r = sqlite3_step(s)) == SQLITE_ROW) {
                 struct slice id = { (const char *)sqlite3_column_text(s, 1),
                                     (size_t)sqlite3_column_bytes(s, 1) };
@@ -416,6 +566,27 @@ int rows_stats(struct engine *e, struct store_stats *stats)
                        "SELECT 2, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_ready WHERE "
                        "state = 2",
                        stats);
+        for (int i = 0; i < JOB_RUNNERS && r == SQLITE_OK; i++) {
+                struct store_stats one;
+                char sql[200];
+                memset(&one, 0, sizeof(one));
+                snprintf(sql, sizeof(sql),
+                         "SELECT 2, count(*), 0 FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND runner = "
+                         "%d",
+                         i);
+                r = count_into(e->db, sql, &one);
+                stats->ready[i] = one.jobs[2];
+        }
+        if (r == SQLITE_OK)
+                r = count_into(e->db,
+                               "SELECT 1, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_due "
+                               "WHERE state = 1",
+                               stats);
+        if (r == SQLITE_OK)
+                r = count_into(e->db,
+                               "SELECT 8, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_held "
+                               "WHERE state = 8",
+                               stats);
         if (r == SQLITE_OK)
                 r = count_into(e->db,
                                "SELECT 3, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY "
@@ -462,7 +633,8 @@ int rows_reply_file(struct engine *e, uint64_t seq)
 
 static int purge_one(struct engine *e, uint64_t seq)
 {
-        static const enum engine_sql parts[] = { SQL_PURGE_REPLY, SQL_PURGE_RUNS, SQL_PURGE_JOB };
+        static const enum engine_sql parts[] = { SQL_PURGE_REPLY, SQL_PURGE_RUNS, SQL_PURGE_LOGS,
+                                                 SQL_PURGE_JOB };
         int r = rows_reply_file(e, seq);
 
         for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == SQLITE_OK; i++) {

@@ -44,9 +44,15 @@ static const char version_1[] =
         "  local TEXT NOT NULL,             -- the address it came in at\n"
         "  body_len INTEGER NOT NULL,\n"
         "  body BLOB,                       -- the bytes, or\n"
-        "  body_file TEXT                   -- the file files/{body_file} that holds them\n"
+        "  body_file TEXT,                   -- the file files/{body_file} that holds them\n"
+        " runner INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0, options TEXT, progress_done "
+        "INTEGER, progress_total INTEGER, progress_note TEXT, retry_of TEXT, retried_as TEXT, then_of TEXT"
         ");\n"
-        "CREATE INDEX jobs_ready ON jobs (state, seq, body_len) WHERE state = 2;\n"
+        "CREATE TABLE logs (seq INTEGER NOT NULL, run INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY "
+        "(seq, run)) WITHOUT ROWID;"
+        "CREATE INDEX jobs_due ON jobs (run_at_ms, runner, body_len) WHERE state = 1;"
+        "CREATE INDEX jobs_held ON jobs (state, seq, body_len) WHERE state = 8;"
+        "CREATE INDEX jobs_ready ON jobs (runner, seq, body_len) WHERE state = 2;\n"
         "CREATE INDEX jobs_running ON jobs (state, seq, body_len) WHERE state = 3;\n"
         "CREATE INDEX jobs_ended ON jobs (state, seq) WHERE state IN (4, 5, 6, 7);\n"
         "CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE finished_ms > 0;\n"
@@ -82,6 +88,7 @@ static const char version_1[] =
         ");\n"
         "INSERT INTO numbers VALUES (0);";
 
+/* x */
 static const char *const steps[SCHEMA_VERSION] = { version_1 };
 
 static int read_version(sqlite3 *db)

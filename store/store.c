@@ -465,3 +465,8 @@ void store_close(struct store *st)
         store_drain(st);
         store_release(st);
 }
+
+int store_lock_fd(const struct store *st)
+{
+        return st->files.lock_fd;
+}

@@ -40,22 +40,24 @@ enum {
 
 enum store_kind {
         STORE_ADD, /* job: insert it in its state, with its request. Marks the body's spool as kept once it is
-                      committed. When links.retry_of is set, that job's retried_as is written in the same commit;
-                      CONFLICT when that one is not in a final state, has a retried_as already, or is gone */
+                      committed. When links.retry_of is set, that job's retried_as is written in the same
+                      commit; CONFLICT when that one is not in a final state, has a retried_as already, or is
+                      gone */
         STORE_START,  /* job->id: a ready job becomes running. Fills job entirely (request with body opened),
-                         state already moved by job_start(now_ms). CONFLICT when not ready. BODY_GONE when the file
-                         of its body is gone: nothing is changed then, job is filled without it */
-        STORE_UPDATE, /* job: write state, times, retries, crashes, run, progress, and, when reply.kept, the reply;
-                         when reply.log is set, that as the log of job->run.number. An earlier run whose number
-                         differs is moved to the runs table. `added` jobs are inserted as ADD does. Marks the
-                         spools as kept. CONFLICT when the stored job is in a final state, or not in `expect` where
-                         that is set: then nothing is done */
+                         state already moved by job_start(now_ms). CONFLICT when not ready. BODY_GONE when the
+                         file  of its body is gone: nothing is changed then, job is filled without it */
+        STORE_UPDATE, /* job: write state, times, retries, crashes, run, progress, and, when reply.kept, the
+                         reply; when reply.log is set, that as the log of job->run.number. An earlier run
+                         whose number differs is moved to the runs table. `added` jobs are inserted as ADD
+                         does. Marks the spools as kept. CONFLICT when the stored job is in a final state, or
+                         not in `expect` where that is set: then nothing is done */
         STORE_GET,    /* job->id: fill the whole record with earlier runs. want_request / want_reply also open
                          the bodies and load header blocks; -ENOENT when the file of one is gone. want_log: the
                          logs of its last RUN_LOGS_KEPT runs, oldest first, as op->logs */
         STORE_LIST,   /* list: filled with records as GET does, without bodies and headers, newest first */
         STORE_READY,  /* ready: the ids of ready jobs of one runner with seq > after, oldest first */
-        STORE_RUNNING, /* ready: the ids of jobs that stand as running, of any runner: for recovery at start */
+        STORE_RUNNING, /* ready: the ids of jobs that stand as running, of any runner: for recovery at start
+                        */
         STORE_DUE,     /* due: at most `limit` scheduled jobs with run_at_ms <= now_ms become ready */
         STORE_PURGE,   /* purge: forget at most STORE_PURGE_STEP finished jobs with finished_ms < before_ms,
                           with their files and logs */
@@ -86,8 +88,9 @@ struct store_due_job {
 };
 
 struct store_due {
-        uint32_t limit;             /* 1 … STORE_LIST_MAX */
-        struct store_due_job *jobs; /* out: array of count, the earliest first; the caller's afterwards (free) */
+        uint32_t limit; /* 1 … STORE_LIST_MAX */
+        struct store_due_job
+                *jobs; /* out: array of count, the earliest first; the caller's afterwards (free) */
         uint32_t count;
         int64_t next_ms; /* out: when the next one after these is due; 0: none */
 };
@@ -98,18 +101,18 @@ struct store_log {
 };
 
 struct store_stats {
-        uint64_t jobs[JOB_STATES]; /* by state */
+        uint64_t jobs[JOB_STATES];   /* by state */
         uint64_t ready[JOB_RUNNERS]; /* the ready ones by runner */
-        uint64_t unfinished_bytes; /* request bodies of unfinished jobs */
-        uint64_t seq_max;          /* highest number ever given out that reached the store; 0 when none */
+        uint64_t unfinished_bytes;   /* request bodies of unfinished jobs */
+        uint64_t seq_max;            /* highest number ever given out that reached the store; 0 when none */
 };
 
 struct store_op {
         enum store_kind kind;
-        int64_t now_ms;                /* real time, for the ops that move a state */
-        struct job *job;               /* ADD, START, UPDATE, GET */
+        int64_t now_ms;                          /* real time, for the ops that move a state */
+        struct job *job;                         /* ADD, START, UPDATE, GET */
         bool want_request, want_reply, want_log; /* GET */
-        struct store_log *logs;        /* out of GET: array of log_count; the caller's (free each text, then it) */
+        struct store_log *logs; /* out of GET: array of log_count; the caller's (free each text, then it) */
         uint32_t log_count;
         enum job_state expect; /* UPDATE: JOB_DRAFT none */
         struct job **added;    /* UPDATE: array of added_count, the caller's */
@@ -163,5 +166,9 @@ void store_health(struct store *store, struct store_health *out); /* any thread 
 /* The folder for big bodies (`files/` in the data folder), for spool_init; borrowed, open as long as the
  * store. */
 int store_files_fd(const struct store *store);
+
+/* The descriptor that holds the lock on the data folder; borrowed. A process that inherits it holds the lock,
+ * too. */
+int store_lock_fd(const struct store *store);
 
 #endif
