@@ -285,6 +285,17 @@ static int parse_body(struct parse *p, const char *field, json_t *value)
 
 /* ---- options ---- */
 
+/* The sentence begins with the option's name: here it has a path. */
+static int name_path(struct parse *p, const struct job_option_row *row)
+{
+        struct cause why = *p->cause;
+        const char *sentence = strchr(why.text, ':');
+
+        if (row->parent && sentence)
+                return cause_set(p->cause, 400, "%s.%s%s", row->parent, row->field, sentence);
+        return 400;
+}
+
 /* A number of seconds, bytes or things, or the same as text. */
 static int parse_option(struct parse *p, const struct job_option_row *row, const json_t *value)
 {
@@ -300,9 +311,9 @@ static int parse_option(struct parse *p, const struct job_option_row *row, const
                         number = -1;
                 r = job_option_set_number(o, row, (int64_t)(number < 0 ? -1 : number + 0.5), p->cause);
         } else {
-                return bad(p, row->name, "a number or a string is wanted");
+                r = cause_set(p->cause, -EINVAL, "%s: a number or a string is wanted", row->name);
         }
-        return r < 0 ? 400 : 0;
+        return r < 0 ? name_path(p, row) : 0;
 }
 
 static const struct job_option_row *find_row(const char *parent, const char *field)

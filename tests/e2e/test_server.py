@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import stat
+import time
 import subprocess
 
 import pytest
@@ -274,10 +275,16 @@ def test_a_job_posted_as_json_becomes_a_request(server):
 
 @pytest.mark.parametrize("body,status,word", [
     ("{", 400, "JSON"), ("[]", 400, "object"), ('{"target": 5}', 400, "target"), ('{"target": "x"}', 400, "target"), ("{}", 400, "target"),
-    ('{"target": "/hello.php", "delay": "10m"}', 400, "delay"), ('{"target": "/hello.php", "target": "/x.php"}', 400, "JSON"),
+    ('{"target": "/hello.php", "delay": "10 minutes"}', 400, "delay"), ('{"target": "/hello.php", "delay": -1}', 400, "delay"), ('{"target": "/hello.php", "run_at": "tomorrow"}', 400, "run_at"),
+    ('{"target": "/hello.php", "queue": "mail"}', 400, "queue"), ('{"target": "/hello.php", "retry": {"max": 901}}', 400, "retry.max"), ('{"target": "/hello.php", "retry": 5}', 400, "retry"),
+    ('{"target": "/hello.php", "retry": {"most": 5}}', 400, "retry.most"), ('{"target": "/hello.php", "on_abort": "no"}', 400, "on_abort"), ('{"target": "/hello.php", "on_crash": "end"}', 400, "on_crash"),
+    ('{"target": "/hello.php", "time_limit": "x"}', 400, "time_limit"), ('{"target": "/hello.php", "time_limit": true}', 400, "time_limit"), ('{"target": "/hello.php", "limits": {"files": 1.5}}', 400, "limits.files"),
+    ('{"target": "/hello.php", "then": {"always": "x"}}', 400, "then.always"), ('{"target": "/hello.php", "then": {"always": "/missing.php"}}', 422, "target"),
+    ('{"argv": []}', 400, "argv"), ('{"argv": ["a", 5]}', 400, "argv"), ('{"argv": "ls"}', 400, "argv"), ('{"argv": ["ls"], "target": "/hello.php"}', 400, "argv"), ('{"argv": [""]}', 400, "argv"),
+    ('{"target": "exec:"}', 400, "target"), ('{"target": "exec:a \'b"}', 400, "target"), ('{"target": "ftp://example.org/"}', 400, "target"), ('{"target": "http:///x"}', 400, "target"), ('{"target": "/hello.php", "target": "/x.php"}', 400, "JSON"),
     ('{"target": "/hello.php", "body": "a", "json": 1}', 400, "json"), ('{"target": "/hello.php", "body_base64": "a"}', 400, "body_base64"),
     ('{"target": "/hello.php", "headers": {"a b": "c"}}', 400, "headers"), ('{"target": "/hello.php", "headers": {"a": "b\\r\\nc: d"}}', 400, "headers"),
-    ('{"target": "/hello.php", "method": "a b"}', 400, "method"), ('{"target": "http://example.org/"}', 422, "target"),
+    ('{"target": "/hello.php", "method": "a b"}', 400, "method"),
     ('{"target": "/numbers.txt"}', 422, "target"), ('{"target": "/missing.php"}', 422, "target"), ('{"target": "/a b.php"}', 400, "target"),
     ('{"target": "/hello.php", "headers": {"Content-Length": "5"}}', 400, "content-length"), ("[" * 5000, 400, "JSON"),
 ])
@@ -322,7 +329,44 @@ def test_the_short_form_sends_this_very_request(server):
     server.wait(r.json["id"])
     got = server.result(r.json["id"]).json
     assert got["method"] == "PATCH" and got["body"] == "body" and got["server"]["HTTP_X_A"] == "b" and got["server"]["REQUEST_URI"] == "/echo.php/info?q=1"
-    assert server.control("POST", "/v1/send/echo.php", "x", {"Sendoff-Delay": "10m"}).status == 400
+    assert "HTTP_SENDOFF_RETRIES" not in got["server"]
+
+
+@pytest.mark.parametrize("name,value", [("Sendoff-Delay", "soon"), ("Sendoff-Run-At", "soon"), ("Sendoff-Retries", "-1"), ("Sendoff-On-Abort", "no"), ("Sendoff-Nonsense", "1"), ("Sendoff-Argv", "ls")])
+def test_a_wrong_option_of_the_short_form_is_refused_by_name(server, name, value):
+    r = server.control("POST", "/v1/send/echo.php", "x", {name: value})
+    assert r.status == 400 and name.lower() in r.json["detail"].lower()
+    assert server.control("GET", "/v1/jobs").json["jobs"] == []
+
+
+def test_options_of_the_short_form_ride_as_headers(server):
+    r = server.control("POST", "/v1/send/echo.php", "x", {"Sendoff-Delay": "10m", "Sendoff-Retries": "5", "Sendoff-Time-Limit": "90", "Sendoff-On-Abort": "php", "Sendoff-Then-Always": "/hello.php"})
+    job = server.control("GET", f"/v1/jobs/{r.json['id']}").json
+    assert job["state"] == "scheduled" and job["retries_left"] == 5 and job["waiting_for"].startswith("its time, ")
+    assert job["options"] == {"time_limit": 90, "on_abort": "php", "retry": {"max": 5}, "then": {"always": "/hello.php"}}
+
+
+def test_the_short_form_starts_programs(server):
+    r = server.control("POST", "/v1/send/exec", "the body", {"Sendoff-Argv": "sh -c 'cat; echo \"$1\"' x 'a b'"})
+    server.wait(r.json["id"])
+    assert server.result(r.json["id"]).body == b"the bodya b\n"
+    assert server.control("POST", "/v1/send/exec", "x").status == 400
+
+
+def test_options_asked_in_json_are_shown_as_they_were_asked(server):
+    asked = {"time_limit": 1.5, "idle_limit": 60, "on_abort": "continue", "on_crash": "hold", "retry": {"max": 7, "backoff": 2, "backoff_max": 60}, "limits": {"memory": 1 << 30, "cpu": 5, "files": 100}, "then": {"success": "/hello.php", "failure": "exec:sh -c 'exit 0'"}}
+    job = server.control("POST", "/v1/jobs?wait=30", {"argv": ["true"], **asked}).json
+    assert job["options"] == asked and job["target"] == "exec:true" and job["runner"] == "exec" and job["retries_left"] == 7
+
+
+def test_a_delayed_job_waits_for_its_time(server):
+    for when in ({"delay": 0.6}, {"run_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))}):
+        job = server.control("POST", "/v1/jobs", {"target": "/hello.php", **when}).json
+        assert job["state"] == "scheduled"
+        done = server.wait(job["id"])
+        assert done["state"] == "succeeded" and done["runs"][0]["started_at"] >= done["run_at"]
+    past = server.control("POST", "/v1/jobs", {"target": "/hello.php", "run_at": "2020-01-01T00:00:00Z"}).json
+    assert server.wait(past["id"])["state"] == "succeeded"
 
 
 def test_the_front_door_does_not_show_targets_of_the_control_door(server):
