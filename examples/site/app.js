@@ -86,15 +86,28 @@ function showState(job, record) {
     job.row.dataset.state = record.state;
     job.part('state').textContent = record.state;
   }
-  job.part('cancel').hidden = record.state === 'running' || FINAL.includes(record.state);
+  job.part('cancel').hidden = FINAL.includes(record.state);
+  showProgress(job.part('progress'), record);
   show(job.part('note'), FINAL.includes(record.state) ? record.reason || '' :
     record.waiting_for ? `waits for ${record.waiting_for}` : '');
 }
 
-// A long poll answers when the job has ended; until it runs the polls are short, so that its start is seen.
+function showProgress(bar, record) {
+  const progress = record.state === 'running' && record.progress;
+  bar.hidden = !progress;
+  if (!progress)
+    return;
+  bar.setAttribute('aria-label', `${progress.done} of ${progress.total ?? '?'} ${progress.note ?? ''}`);
+  if (progress.total) {
+    bar.max = progress.total;
+    bar.value = progress.done;
+  }
+}
+
+// A long poll answers when the job has ended; it is short, so that its start and its progress are seen.
 async function ask(job) {
   const long = polls < POLLS_MAX;
-  const wait = !long ? 0 : job.state === 'running' ? 20 : 1;
+  const wait = long ? 1 : 0;
   if (!long)
     await pause(1000);
   polls += long;

@@ -89,6 +89,7 @@ $server = substr($_SERVER['SERVER_SOFTWARE'] ?? '', 0, 100);
       <span class="elapsed"></span>
       <button class="cancel plain" type="button">Cancel</button>
     </div>
+    <progress class="progress" hidden></progress>
     <p class="note"></p>
     <pre class="result" hidden tabindex="0" aria-label="The report"></pre>
   </li>

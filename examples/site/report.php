@@ -34,6 +34,13 @@ function keep(string $name, string $text): string
     return @file_put_contents($path, $text, LOCK_EX) === strlen($text) ? $path : '';
 }
 
+// Tells whoever follows the job how far it is: one line to a file that sendoff names. Without sendoff there is none.
+function progress(int $done, int $total, string $note): void
+{
+    if (isset($_SERVER['SENDOFF_CONTROL']))
+        @file_put_contents($_SERVER['SENDOFF_CONTROL'], "progress $done/$total $note\n");
+}
+
 $to = parameter('to', 'nobody');
 if ($to === '' || strlen($to) > TO_MAX || preg_match('/[[:cntrl:]]/', $to))
     refuse('to: 1 to ' . TO_MAX . ' bytes on one line');
@@ -53,8 +60,10 @@ $lines = [
 ];
 
 $steps = (int) ceil($seconds * 1000000 / STEP_US);
-for ($step = 0; $step < $steps; $step++)
+for ($step = 0; $step < $steps; $step++) {
     usleep((int) min(STEP_US, $seconds * 1000000 - $step * STEP_US));
+    progress($step + 1, $steps, 'writing');
+}
 
 $lines[] = sprintf('worked    %.2f s in %d steps', (hrtime(true) - $began) / 1e9, $steps);
 $name = preg_match('/^[A-Za-z0-9_-]{1,64}$/', $job) ? $job : 'foreground-' . bin2hex(random_bytes(8));
