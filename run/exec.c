@@ -183,9 +183,16 @@ static bool wants_nothing(const struct program *p)
         return p->run.asked || p->run.killed;
 }
 
+/* Or as good as that: what could not be killed by now is told and left. */
 static bool group_is_gone(const struct program *p)
 {
-        return kill(-p->reports->started.pid, SIGKILL) < 0 && errno == ESRCH;
+        int pid = p->reports->started.pid;
+
+        if (kill(-pid, SIGKILL) < 0 && errno == ESRCH)
+                return true;
+        if (p->drained)
+                log_say(LOG_WARN, "run", "processes of a killed program are left", "program_pid=%d", pid);
+        return p->drained;
 }
 
 static void output_count(struct output *o)
@@ -210,7 +217,7 @@ static void program_settle(struct program *p)
 {
         bool deaf = p->run.paused && wants_nothing(p);
 
-        if (p->state == PROGRAM_ORPHANED && (p->drained || group_is_gone(p))) {
+        if (p->state == PROGRAM_ORPHANED && group_is_gone(p)) {
                 p->drained = false;
                 program_drain(p);
         }
@@ -268,10 +275,11 @@ static void on_exit_of(uv_process_t *handle, int64_t status, int signum)
         p->term_signal = signum;
         reports_read(p->reports);
         uv_close((uv_handle_t *)handle, handle_closed);
-        if (last->what == EXEC_NOTHING || last->left)
-                log_say(LOG_WARN, "run",
-                        last->left ? "processes of a killed program are left" : "exec-run died",
-                        "pid=%d exit=%d signal=%d program_pid=%d", handle->pid, p->exit_code, signum,
+        if (last->what == EXEC_NOTHING)
+                log_say(LOG_WARN, "run", "exec-run died", "pid=%d exit=%d signal=%d program_pid=%d",
+                        handle->pid, p->exit_code, signum, p->reports->started.pid);
+        if (last->left)
+                log_say(LOG_WARN, "run", "processes of a killed program are left", "program_pid=%d",
                         p->reports->started.pid);
         if (last->what == EXEC_NOTHING && p->reports->started.pid > 0) {
                 program_move(p, PROGRAM_ORPHANED);
@@ -462,41 +470,40 @@ static size_t word_count(char *const *words)
 }
 
 struct command {
-        char **args, **env; /* only the arrays, and env[0], are owned */
-        char number[3][24];
+        char **args, **env; /* the words up to count, and env[0], are owned */
         size_t count;
 };
 
-static void command_add(struct command *c, char *option, char *value)
+static void command_add(struct command *c, const char *option, const char *value)
 {
-        c->args[c->count++] = option;
-        c->args[c->count++] = value;
+        c->args[c->count++] = mem_dup(option);
+        c->args[c->count++] = mem_dup(value);
 }
 
-static void command_add_number(struct command *c, unsigned i, char *option, int64_t number)
+static void command_add_limit(struct command *c, const char *option, int64_t limit)
 {
-        if (number <= 0)
+        char text[24];
+
+        if (limit <= 0)
                 return;
-        snprintf(c->number[i], sizeof(c->number[i]), "%lld", (long long)number);
-        command_add(c, option, c->number[i]);
+        snprintf(text, sizeof(text), "%lld", (long long)limit);
+        command_add(c, option, text);
 }
 
 static void command_init(struct command *c, const struct program *p, const struct exec_request *request)
 {
-        static char verb[] = "exec-run", server[] = "--server", folder[] = "--folder", memory[] = "--memory",
-                    cpu[] = "--cpu", files[] = "--files", end[] = "--";
         size_t words = word_count(request->argv), variables = word_count(request->env);
 
         c->count = 0;
         c->args = mem_alloc((words + 14) * sizeof(*c->args));
         c->env = mem_alloc((variables + 2) * sizeof(*c->env));
-        command_add(c, p->desk->self, verb);
-        command_add(c, server, p->desk->server);
-        command_add(c, folder, p->desk->folder);
-        command_add_number(c, 0, memory, p->limits.memory);
-        command_add_number(c, 1, cpu, exec_cpu_seconds(p->limits.cpu_ms));
-        command_add_number(c, 2, files, p->limits.files);
-        c->args[c->count++] = end;
+        command_add(c, p->desk->self, "exec-run");
+        command_add(c, "--server", p->desk->server);
+        command_add(c, "--folder", p->desk->folder);
+        command_add_limit(c, "--memory", p->limits.memory);
+        command_add_limit(c, "--cpu", exec_cpu_seconds(p->limits.cpu_ms));
+        command_add_limit(c, "--files", p->limits.files);
+        c->args[c->count++] = mem_dup("--");
         memcpy(c->args + c->count, request->argv, words * sizeof(*c->args));
         c->env[0] = mem_printf("SENDOFF_CONTROL=%s", control_path(p->control));
         memcpy(c->env + 1, request->env, variables * sizeof(*c->env));
@@ -504,6 +511,8 @@ static void command_init(struct command *c, const struct program *p, const struc
 
 static void command_fini(struct command *c)
 {
+        for (size_t i = 0; i < c->count; i++)
+                free(c->args[i]);
         free(c->env[0]);
         free(c->env);
         free(c->args);

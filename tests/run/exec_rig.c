@@ -264,6 +264,26 @@ void trial_stop_after(struct trial *t, int64_t grace_ms)
 
 /* ---- the machine ---- */
 
+void bench_write(struct bench *bench, const char *name, const char *text, mode_t mode)
+{
+        char *path = rig_path(&bench->rig, name);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+        assert_int_equal(fchmod(fd, mode), 0);
+        close(fd);
+        free(path);
+}
+
+void bench_remove(struct bench *bench, const char *name)
+{
+        char *path = rig_path(&bench->rig, name);
+
+        assert_int_equal(unlink(path), 0);
+        free(path);
+}
+
 unsigned open_fds(void)
 {
         DIR *dir = opendir("/proc/self/fd");

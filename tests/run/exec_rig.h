@@ -36,6 +36,9 @@ void bench_open(struct bench *bench);
 void bench_close(struct bench *bench); /* stops the desk; fails when a handle is left on the loop */
 int bench_setup(void **state);
 int bench_teardown(void **state);
+/* Files in the folder of the rig; removing one asserts that it was there. */
+void bench_write(struct bench *bench, const char *name, const char *text, mode_t mode);
+void bench_remove(struct bench *bench, const char *name);
 bool bench_is_stopped(void *bench);
 void bench_on_stopped(void *bench);
 
