@@ -442,6 +442,7 @@ void entry_abort(struct entry *e, const char *why)
 struct entry *jobs_adopt(struct jobs *jobs, struct job *draft, struct run *run, int64_t started_ms)
 {
         struct entry *e = entry_new(jobs, ENTRY_ADDING);
+        const struct job_progress progress = draft->progress;
 
         jobs_number(jobs, draft);
         draft->options.on_crash = JOB_CRASH_END;
@@ -452,6 +453,7 @@ struct entry *jobs_adopt(struct jobs *jobs, struct job *draft, struct run *run, 
         e->adopted = true;
         entry_know(e);
         entry_prepare(e);
+        e->job->progress = progress; /* what it said while its caller waited */
         run_log_say(&e->log, false, clock_real_ms(), "a foreground run goes on without its caller");
         jobs_store_adopted(e);
         return e;
