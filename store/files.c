@@ -5,14 +5,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+
+#define PID_SIZE        32
+#define LOCK_WAIT_LOOKS 500 /* 10 ms each */
 
 /* A folder that was just made survives a power cut once its parent is synced. */
 static int sync_parent(const char *path)
@@ -51,21 +57,48 @@ static int make_folders(const char *folder, struct cause *cause)
         return r;
 }
 
+static void read_pid(int fd, char pid[PID_SIZE])
+{
+        ssize_t n = pread(fd, pid, PID_SIZE - 1, 0);
+
+        pid[n > 0 ? n : 0] = '\0';
+}
+
+/* The server that made the lock is dead, but the lock is held: by the parents of its programs
+ * (run/exec_main.c), which are ending them just now. True when the lock was taken. */
+static bool wait_for_the_dead(int fd)
+{
+        static const struct timespec look = { .tv_nsec = 10 * 1000 * 1000 };
+        char pid[PID_SIZE];
+
+        read_pid(fd, pid);
+        if (atol(pid) <= 0 || kill((pid_t)atol(pid), 0) == 0 || errno != ESRCH)
+                return false;
+        for (int i = 0; i < LOCK_WAIT_LOOKS; i++) {
+                if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+                        log_say(LOG_INFO, "store", "waited for what a dead server had left behind", "ms=%d",
+                                i * 10);
+                        return true;
+                }
+                nanosleep(&look, NULL);
+        }
+        return false;
+}
+
 static int take_lock(struct files *f, int folder_fd, const char *folder, struct cause *cause)
 {
-        char pid[32];
+        char pid[PID_SIZE];
         ssize_t n;
 
         f->lock_fd = openat(folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (f->lock_fd < 0)
                 return cause_set(cause, -errno, "cannot open %s/lock: %s", folder, strerror(errno));
-        if (flock(f->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-                n = pread(f->lock_fd, pid, sizeof(pid) - 1, 0);
-                pid[n > 0 ? n : 0] = '\0';
+        if (flock(f->lock_fd, LOCK_EX | LOCK_NB) < 0 && !wait_for_the_dead(f->lock_fd)) {
+                read_pid(f->lock_fd, pid);
                 return cause_set(cause, FILES_LOCKED,
                                  "another sendoff (pid %.20s) uses the data folder %s; give this one its own "
                                  "with --data",
-                                 n > 0 ? pid : "unknown", folder);
+                                 pid[0] ? pid : "unknown", folder);
         }
         n = snprintf(pid, sizeof(pid), "%ld", (long)getpid());
         if (ftruncate(f->lock_fd, 0) < 0 || pwrite(f->lock_fd, pid, (size_t)n, 0) != n)

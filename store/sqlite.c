@@ -106,23 +106,27 @@ static int sync_body(struct engine *e, const struct spool *body)
         return SQLITE_OK;
 }
 
+static int refuse_add(struct store_op *op, const char *why)
+{
+        op->status = STORE_CONFLICT;
+        cause_set(&op->cause, 0, "%s", why);
+        return SQLITE_OK;
+}
+
 static int do_add(struct engine *e, struct store_op *op)
 {
+        bool again = op->job->links.retry_of[0];
         int r = sync_body(e, &op->job->request.body);
 
-        if (r == SQLITE_OK && op->job->links.retry_of[0] && (r = rows_retried(e, op->job)) == SQLITE_DONE) {
-                op->status = STORE_CONFLICT;
-                cause_set(&op->cause, 0, "it was run again already");
-                return SQLITE_OK;
-        }
+        if (r == SQLITE_OK && again)
+                r = rows_may_retry(e, op->job);
+        if (r == SQLITE_DONE)
+                return refuse_add(op, "it was run again already, or is gone");
         if (r == SQLITE_OK)
                 r = rows_add(e, op->job);
-        if (r == SQLITE_CONSTRAINT) { /* undoes the statement, not the group */
-                op->status = STORE_CONFLICT;
-                cause_set(&op->cause, 0, "there is a job of this number");
-                r = SQLITE_OK;
-        }
-        return r;
+        if (r == SQLITE_CONSTRAINT) /* undoes the statement, not the group */
+                return refuse_add(op, "there is a job of this number");
+        return r == SQLITE_OK && again ? rows_set_retried(e, op->job) : r;
 }
 
 /* What SQLite has no part in is the op's own affair and no fault of the group. */
@@ -145,10 +149,22 @@ static int conflict(struct store_op *op, enum job_state state)
         return SQLITE_OK;
 }
 
+/* The run that was the last one so far becomes the latest of the earlier ones, also in memory. */
+static void keep_earlier(struct job *job, const struct job_run *before)
+{
+        struct job_run *runs = mem_alloc((job->earlier_count + 1) * sizeof(*runs));
+
+        if (job->earlier_count)
+                memcpy(runs, job->earlier, job->earlier_count * sizeof(*runs));
+        runs[job->earlier_count++] = *before;
+        free(job->earlier);
+        job->earlier = runs;
+}
+
 static int do_start(struct engine *e, struct store_op *op)
 {
         struct job_run before;
-        int got = rows_get(e, op->job, true, false, false);
+        int got = rows_get(e, op->job, true, false, true);
         int r = got == -ENOENT ? SQLITE_OK : settle(op, got);
 
         if (r != SQLITE_OK || op->status)
@@ -157,20 +173,41 @@ static int do_start(struct engine *e, struct store_op *op)
                 return conflict(op, op->job->state);
         if (got == -ENOENT) {
                 op->status = STORE_BODY_GONE;
+                cause_set(&op->cause, 0, "the file of its body is gone");
                 return SQLITE_OK;
         }
         before = op->job->run;
         job_start(op->job, op->now_ms);
-        if (before.number > 0)
+        if (before.number > 0) {
                 r = rows_add_run(e, op->job->id.seq, &before);
-        if (r == SQLITE_OK)
-                r = rows_update(e, op->job);
+                keep_earlier(op->job, &before);
+        }
+        return r == SQLITE_OK ? rows_update(e, op->job) : r;
+}
+
+static int update_reply(struct engine *e, const struct job *job, bool may_have_one)
+{
+        int r = sync_body(e, &job->reply.body);
+
+        if (r == SQLITE_OK && may_have_one)
+                r = rows_reply_file(e, job->id.seq);
+        return r == SQLITE_OK ? rows_set_reply(e, job) : r;
+}
+
+static int update_added(struct engine *e, const struct store_op *op)
+{
+        int r = SQLITE_OK;
+
+        for (unsigned i = 0; i < op->added_count && r == SQLITE_OK; i++) {
+                r = sync_body(e, &op->added[i]->request.body);
+                if (r == SQLITE_OK)
+                        r = rows_add(e, op->added[i]);
+        }
         return r;
 }
 
 static int do_update(struct engine *e, struct store_op *op)
 {
-        bool reply = op->job->reply.kept;
         enum job_state state = JOB_DRAFT;
         struct job_run before;
         int r = settle(op, rows_get_run(e, &op->job->id, &state, &before));
@@ -179,25 +216,25 @@ static int do_update(struct engine *e, struct store_op *op)
                 return r;
         if (job_state_is_final(state) || (op->expect != JOB_DRAFT && state != op->expect))
                 return conflict(op, state);
-        if (op->job->reply.log)
-                r = rows_log(e, op->job);
-        for (unsigned i = 0; i < op->added_count && r == SQLITE_OK; i++) {
-                r = sync_body(e, &op->added[i]->request.body);
-                if (r == SQLITE_OK)
-                        r = rows_add(e, op->added[i]);
-        }
-        if (r != SQLITE_OK)
-                return r;
         if (before.number > 0 && before.number != op->job->run.number)
                 r = rows_add_run(e, op->job->id.seq, &before);
-        if (r == SQLITE_OK && reply)
-                r = sync_body(e, &op->job->reply.body);
+        if (r == SQLITE_OK && op->job->reply.log)
+                r = rows_set_log(e, op->job);
         /* a first run that has not ended has no earlier reply */
-        if (r == SQLITE_OK && reply && (before.number > 1 || state != JOB_RUNNING))
-                r = rows_reply_file(e, op->job->id.seq);
-        if (r == SQLITE_OK && reply)
-                r = rows_set_reply(e, op->job);
+        if (r == SQLITE_OK && op->job->reply.kept)
+                r = update_reply(e, op->job, before.number > 1 || state != JOB_RUNNING);
+        if (r == SQLITE_OK)
+                r = update_added(e, op);
         return r == SQLITE_OK ? rows_update(e, op->job) : r;
+}
+
+static int do_get(struct engine *e, struct store_op *op)
+{
+        int r = settle(op, rows_get(e, op->job, op->want_request, op->want_reply, true));
+
+        if (r == SQLITE_OK && op->status == 0 && op->want_log)
+                r = rows_get_logs(e, op->job->id.seq, &op->logs, &op->log_count);
+        return r;
 }
 
 static int do_op(struct engine *e, struct store_op *op)
@@ -211,18 +248,16 @@ static int do_op(struct engine *e, struct store_op *op)
                 return do_start(e, op);
         case STORE_UPDATE:
                 return do_update(e, op);
-        case STORE_DUE:
-                return rows_due(e, &op->due, op->now_ms);
-        case STORE_GET: {
-                int r = settle(op, rows_get(e, op->job, op->want_request, op->want_reply, true));
-                return r == SQLITE_OK && !op->status && op->want_log ? rows_logs(e, op) : r;
-        }
+        case STORE_GET:
+                return do_get(e, op);
         case STORE_LIST:
                 return rows_list(e, &op->list);
         case STORE_READY:
                 return rows_ids(e, SQL_READY, &op->ready);
         case STORE_RUNNING:
                 return rows_ids(e, SQL_RUNNING, &op->ready);
+        case STORE_DUE:
+                return rows_due(e, &op->due, op->now_ms);
         case STORE_PURGE:
                 return rows_purge(e, op->purge.before_ms, &op->purge.removed, &op->purge.more);
         case STORE_STATS:
@@ -280,7 +315,16 @@ static void forget_results(struct store_op *ops)
                         free(op->ready.ids);
                         op->ready.ids = NULL;
                         op->ready.count = 0;
+                } else if (op->kind == STORE_DUE) {
+                        free(op->due.jobs);
+                        op->due.jobs = NULL;
+                        op->due.count = 0;
                 }
+                for (uint32_t i = 0; i < op->log_count; i++)
+                        free(op->logs[i].text);
+                free(op->logs);
+                op->logs = NULL;
+                op->log_count = 0;
         }
 }
 

@@ -14,7 +14,7 @@
 #include "store/files.h"
 #include "store/store.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 enum engine_sql { /* one prepared statement each; the text is in sqlite_rows.c */
                   SQL_ADD,
@@ -30,15 +30,15 @@ enum engine_sql { /* one prepared statement each; the text is in sqlite_rows.c *
                   SQL_LIST_STATES,
                   SQL_READY,
                   SQL_RUNNING,
-                  SQL_PURGE_LOGS,
                   SQL_SET_LOG,
                   SQL_GET_LOGS,
                   SQL_TRIM_LOGS,
                   SQL_DUE,
                   SQL_DUE_NEXT,
                   SQL_MAKE_READY,
-                  SQL_RETRIED,
-                  SQL_RETRIED_CHECK,
+                  SQL_GET_RETRIED,
+                  SQL_SET_RETRIED,
+                  SQL_PURGE_LOGS,
                   SQL_PURGE_PICK,
                   SQL_PURGE_NUMBER,
                   SQL_PURGE_JOB,
@@ -102,10 +102,16 @@ int rows_ids(struct engine *e, enum engine_sql which, struct store_ready *ready)
 int rows_stats(struct engine *e, struct store_stats *stats);
 int rows_purge(struct engine *e, int64_t before_ms, uint32_t *removed, bool *more);
 int rows_reply_file(struct engine *e, uint64_t seq);
-int rows_log(struct engine *e, const struct job *job);
-int rows_logs(struct engine *e, struct store_op *op);
-int rows_due(struct engine *e, struct store_due *due, int64_t now_ms);
-int rows_retried(struct engine *e, const struct job *job);
 int rows_step(sqlite3_stmt *s); /* step and reset: SQLITE_DONE becomes SQLITE_OK */
+
+/* sqlite_work.c: what stands beside a job's row. SQLite's codes */
+int rows_set_log(struct engine *e,
+                 const struct job *job); /* job->reply.log, as that of job->run; old ones go */
+int rows_get_logs(struct engine *e, uint64_t seq, struct store_log **logs, uint32_t *count);
+int rows_due(struct engine *e, struct store_due *due, int64_t now_ms);
+/* Whether the job of links.retry_of may be run again by this one: SQLITE_OK; SQLITE_DONE when it is not
+ * final, was run again already, or is gone. Then its retried_as is set once this one is there. */
+int rows_may_retry(struct engine *e, const struct job *job);
+int rows_set_retried(struct engine *e, const struct job *job);
 
 #endif

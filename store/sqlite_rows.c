@@ -12,69 +12,68 @@
         "run, run_started_ms, run_ended_ms, run_outcome, connection_status, status, exit_code, signal, "     \
         "cpu_ms, peak_rss_kb, reason"
 
-#define LIST_COLUMNS                                                                                         \
-        "seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, " RUN_COLUMNS     \
-        ", method, target, host, remote, body_len, runner, retries, options, progress_done, "                \
-        "progress_total, progress_note, retry_of, retried_as, then_of"
+#define STATE_COLUMNS                                                                                        \
+        "id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, runner, retries, "     \
+        "options, progress_done, progress_total, progress_note, retry_of, retried_as, then_of, " RUN_COLUMNS
 
 /* The partial index is only considered when its own condition is repeated. */
 #define LIST_ENDED(state)                                                                                    \
         " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_ended WHERE ?3 >> " #state                          \
         " & 1 AND state = " #state " AND state IN (4, 5, 6, 7) AND seq < ?1"
+#define LIST_READY(runner)                                                                                   \
+        " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_ready WHERE ?3 >> 2 & 1 AND state = 2 AND runner "  \
+        "= " #runner " AND seq < ?1"
 
 const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_ADD] =
-                "INSERT INTO jobs (seq, id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
-                "cancel_asked, " RUN_COLUMNS
-                ", method, target, headers, host, remote, local, body_len, body, body_file, runner, retries, "
-                "options, progress_done, progress_total, progress_note, retry_of, retried_as, then_of)"
+                "INSERT INTO jobs (seq, " STATE_COLUMNS
+                ", method, target, headers, host, remote, local, body_len, body, body_file)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
                 "?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, "
                 "?36, ?37, ?38)",
-        [SQL_GET] = "SELECT id, state, queue, created_ms, run_at_ms, finished_ms, crashes, "
-                    "cancel_asked, " RUN_COLUMNS ", method, target, headers, host, remote, local, body_len, "
-                    "body, body_file, runner, retries, options, progress_done, progress_total, "
-                    "progress_note, retry_of, retried_as, then_of FROM jobs WHERE seq = ?1",
+        [SQL_GET] = "SELECT " STATE_COLUMNS ", method, target, headers, host, remote, local, body_len, "
+                    "body, body_file FROM jobs WHERE seq = ?1",
         [SQL_GET_RUN] = "SELECT id, state, " RUN_COLUMNS " FROM jobs WHERE seq = ?1",
         [SQL_GET_RUNS] = "SELECT " RUN_COLUMNS " FROM runs WHERE seq = ?1 ORDER BY run",
         [SQL_GET_REPLY] =
-                "SELECT status, headers, cut, log, body_len, body, body_file FROM replies WHERE seq = ?1",
-        [SQL_UPDATE] = "UPDATE jobs SET state = ?2, run_at_ms = ?3, finished_ms = ?4, crashes = ?5, "
-                       "cancel_asked = ?6, run = ?7, run_started_ms = ?8, run_ended_ms = ?9,"
-                       " run_outcome = ?10, connection_status = ?11, status = ?12, exit_code = ?13, signal = "
-                       "?14, cpu_ms = ?15, peak_rss_kb = ?16, reason = ?17, retries=?18, progress_done=?19, "
-                       "progress_total=?20, progress_note=?21 WHERE seq = ?1",
+                "SELECT status, headers, cut, body_len, body, body_file FROM replies WHERE seq = ?1",
+        [SQL_UPDATE] =
+                "UPDATE jobs SET state = ?2, run_at_ms = ?3, finished_ms = ?4, crashes = ?5, "
+                "cancel_asked = ?6, retries = ?7, progress_done = ?8, progress_total = ?9, "
+                "progress_note = ?10, run = ?11, run_started_ms = ?12, run_ended_ms = ?13, "
+                "run_outcome = ?14, connection_status = ?15, status = ?16, exit_code = ?17, signal = ?18, "
+                "cpu_ms = ?19, peak_rss_kb = ?20, reason = ?21 WHERE seq = ?1",
         [SQL_ADD_RUN] = "INSERT OR REPLACE INTO runs (seq, " RUN_COLUMNS
                         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        [SQL_SET_REPLY] = "INSERT OR REPLACE INTO replies (seq, status, headers, cut, log, body_len, body, "
-                          "body_file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        [SQL_SET_REPLY] = "INSERT OR REPLACE INTO replies (seq, status, headers, cut, body_len, body, "
+                          "body_file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         [SQL_REPLY_FILE] = "SELECT body_file FROM replies WHERE seq = ?1",
-        [SQL_LIST] = "SELECT " LIST_COLUMNS " FROM jobs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+        [SQL_LIST] = "SELECT seq, " STATE_COLUMNS ", method, target, host, remote, body_len"
+                     " FROM jobs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
         [SQL_LIST_STATES] =
-                "SELECT " LIST_COLUMNS " FROM jobs JOIN ("
-                " SELECT seq AS s FROM jobs INDEXED BY jobs_ready WHERE ?3 >> 2 & 1 AND state = 2 AND seq < "
-                "?1 UNION ALL SELECT seq FROM jobs INDEXED BY jobs_due WHERE ?3 >> 1 & 1 AND state = 1 AND "
-                "seq < ?1 UNION ALL SELECT seq FROM jobs INDEXED BY jobs_held WHERE ?3 >> 8 & 1 AND state = "
-                "8 AND seq < ?1"
-                " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_running WHERE ?3 >> 3 & 1 AND state = 3 AND "
-                "seq < ?1" LIST_ENDED(4) LIST_ENDED(5) LIST_ENDED(6)
+                "SELECT seq, " STATE_COLUMNS ", method, target, host, remote, body_len FROM jobs JOIN ("
+                " SELECT seq AS s FROM jobs INDEXED BY jobs_running WHERE ?3 >> 3 & 1 AND state = 3 AND seq "
+                "< ?1"
+                " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_held WHERE ?3 >> 8 & 1 AND state = 8 AND "
+                "seq < ?1"
+                " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_due WHERE ?3 >> 1 & 1 AND state = 1 AND seq "
+                "< ?1" LIST_READY(0) LIST_READY(1) LIST_READY(2) LIST_ENDED(4) LIST_ENDED(5) LIST_ENDED(6)
                         LIST_ENDED(7) " ORDER BY 1 DESC LIMIT ?2) ON seq = s ORDER BY seq DESC",
         [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND runner = ?3 AND "
-                      "seq > ?1 ORDER BY "
-                      "seq LIMIT ?2",
-        [SQL_PURGE_LOGS] = "DELETE FROM logs WHERE seq = ?1",
-        [SQL_SET_LOG] = "INSERT OR REPLACE INTO logs VALUES (?1, ?2, ?3)",
+                      "seq > ?1 ORDER BY seq LIMIT ?2",
+        [SQL_RUNNING] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 "
+                        "ORDER BY seq LIMIT ?2",
+        [SQL_SET_LOG] = "INSERT OR REPLACE INTO logs (seq, run, text) VALUES (?1, ?2, ?3)",
         [SQL_GET_LOGS] = "SELECT run, text FROM logs WHERE seq = ?1 ORDER BY run",
         [SQL_TRIM_LOGS] = "DELETE FROM logs WHERE seq = ?1 AND run <= ?2",
-        [SQL_DUE] = "SELECT seq, id, runner FROM jobs INDEXED BY jobs_due WHERE state = 1 AND run_at_ms <= "
-                    "?1 ORDER BY run_at_ms LIMIT ?2",
+        [SQL_DUE] =
+                "SELECT seq, id, runner FROM jobs INDEXED BY jobs_due WHERE state = 1 AND run_at_ms <= ?1 "
+                "ORDER BY run_at_ms LIMIT ?2",
         [SQL_DUE_NEXT] =
                 "SELECT run_at_ms FROM jobs INDEXED BY jobs_due WHERE state = 1 ORDER BY run_at_ms LIMIT 1",
         [SQL_MAKE_READY] = "UPDATE jobs SET state = 2 WHERE seq = ?1",
-        [SQL_RETRIED] = "UPDATE jobs SET retried_as = ?2 WHERE seq = ?1",
-        [SQL_RETRIED_CHECK] = "SELECT state, retried_as, id FROM jobs WHERE seq = ?1",
-        [SQL_RUNNING] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 "
-                        "ORDER BY seq LIMIT ?2",
+        [SQL_GET_RETRIED] = "SELECT id, state, retried_as FROM jobs WHERE seq = ?1",
+        [SQL_SET_RETRIED] = "UPDATE jobs SET retried_as = ?2 WHERE seq = ?1",
         [SQL_PURGE_PICK] = "SELECT seq, body_file FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 "
                            "AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
         [SQL_PURGE_NUMBER] =
@@ -82,6 +81,7 @@ const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_PURGE_JOB] = "DELETE FROM jobs WHERE seq = ?1",
         [SQL_PURGE_REPLY] = "DELETE FROM replies WHERE seq = ?1",
         [SQL_PURGE_RUNS] = "DELETE FROM runs WHERE seq = ?1",
+        [SQL_PURGE_LOGS] = "DELETE FROM logs WHERE seq = ?1",
 };
 
 int rows_step(sqlite3_stmt *s)
@@ -170,9 +170,29 @@ static bool id_matches(sqlite3_stmt *s, int column, const struct job_id *id)
         return job_id_parse(text, &stored) && job_id_eq(&stored, id);
 }
 
-/* The columns that GET and LIST share, from `at` (id) on. */
+static void load_link(sqlite3_stmt *s, int at, char link[JOB_ID_SIZE])
+{
+        const unsigned char *text = sqlite3_column_text(s, at);
+
+        snprintf(link, JOB_ID_SIZE, "%s", text ? (const char *)text : "");
+}
+
+static void load_progress(sqlite3_stmt *s, int at, struct job_progress *progress)
+{
+        const unsigned char *note = sqlite3_column_text(s, at + 2);
+
+        progress->any = sqlite3_column_type(s, at) != SQLITE_NULL;
+        progress->done = sqlite3_column_int64(s, at);
+        progress->total = sqlite3_column_int64(s, at + 1);
+        snprintf(progress->note, sizeof(progress->note), "%s", note ? (const char *)note : "");
+}
+
+/* STATE_COLUMNS, from `at` (id) on. */
+#define STATE_COUNT 28 /* of them */
 static void load_job(sqlite3_stmt *s, int at, struct job *job)
 {
+        const unsigned char *options = sqlite3_column_text(s, at + 10);
+
         job->state = (enum job_state)sqlite3_column_int(s, at + 1);
         take_text(&job->queue, s, at + 2);
         job->created_ms = sqlite3_column_int64(s, at + 3);
@@ -180,116 +200,49 @@ static void load_job(sqlite3_stmt *s, int at, struct job *job)
         job->finished_ms = sqlite3_column_int64(s, at + 5);
         job->crashes = (uint32_t)sqlite3_column_int64(s, at + 6);
         job->cancel_asked = sqlite3_column_int(s, at + 7) != 0;
-        load_run(s, at + 8, &job->run);
+        job->runner = (enum job_runner)sqlite3_column_int(s, at + 8);
+        job->retries = (uint32_t)sqlite3_column_int64(s, at + 9);
+        if (options)
+                job_options_read(&job->options, slice_of((const char *)options));
+        load_progress(s, at + 11, &job->progress);
+        load_link(s, at + 14, job->links.retry_of);
+        load_link(s, at + 15, job->links.retried_as);
+        load_link(s, at + 16, job->links.then_of);
+        load_run(s, at + 17, &job->run);
 }
 
-static void load_more(sqlite3_stmt *s, int at, struct job *job)
+static void bind_link(sqlite3_stmt *s, int at, const char *link)
 {
-        const unsigned char *t;
-        job->runner = sqlite3_column_int(s, at);
-        job->retries = sqlite3_column_int(s, at + 1);
-        t = sqlite3_column_text(s, at + 2);
-        if (t)
-                job_options_read(&job->options, slice_of((const char *)t));
-        job->progress.any = sqlite3_column_type(s, at + 3) != SQLITE_NULL;
-        job->progress.done = sqlite3_column_int64(s, at + 3);
-        job->progress.total = sqlite3_column_int64(s, at + 4);
-        t = sqlite3_column_text(s, at + 5);
-        snprintf(job->progress.note, sizeof(job->progress.note), "%s", t ? (const char *)t : "");
-        t = sqlite3_column_text(s, at + 6);
-        snprintf(job->links.retry_of, JOB_ID_SIZE, "%s", t ? (const char *)t : "");
-        t = sqlite3_column_text(s, at + 7);
-        snprintf(job->links.retried_as, JOB_ID_SIZE, "%s", t ? (const char *)t : "");
-        t = sqlite3_column_text(s, at + 8);
-        snprintf(job->links.then_of, JOB_ID_SIZE, "%s", t ? (const char *)t : "");
+        if (link[0])
+                bind_text(s, at, link);
 }
 
-int rows_log(struct engine *e, const struct job *job)
+static void bind_progress(sqlite3_stmt *s, int at, const struct job_progress *progress)
 {
-        sqlite3_stmt *s = e->statements[SQL_SET_LOG];
-        int r;
-        sqlite3_bind_int64(s, 1, job->id.seq);
-        sqlite3_bind_int64(s, 2, job->run.number);
-        bind_text(s, 3, job->reply.log);
-        r = rows_step(s);
-        if (r == SQLITE_OK && job->run.number > RUN_LOGS_KEPT) {
-                s = e->statements[SQL_TRIM_LOGS];
-                sqlite3_bind_int64(s, 1, job->id.seq);
-                sqlite3_bind_int64(s, 2, job->run.number - RUN_LOGS_KEPT);
-                r = rows_step(s);
-        }
-        return r;
+        if (!progress->any)
+                return;
+        sqlite3_bind_int64(s, at, progress->done);
+        sqlite3_bind_int64(s, at + 1, progress->total);
+        bind_text(s, at + 2, progress->note);
 }
 
-int rows_logs(struct engine *e, struct store_op *op)
+/* SQLITE_OK or SQLITE_NOMEM. text holds the bytes until the statement was stepped. */
+static int bind_options(sqlite3_stmt *s, int at, const struct job_options *options, struct buf *text)
 {
-        sqlite3_stmt *s = e->statements[SQL_GET_LOGS];
-        op->logs = mem_alloc(RUN_LOGS_KEPT * sizeof(*op->logs));
-        op->log_count = 0;
-        sqlite3_bind_int64(s, 1, op->job->id.seq);
-        while (sqlite3_step(s) == SQLITE_ROW && op->log_count < RUN_LOGS_KEPT) {
-                op->logs[op->log_count].run = sqlite3_column_int(s, 0);
-                op->logs[op->log_count++].text = mem_dup((const char *)sqlite3_column_text(s, 1));
-        }
-        sqlite3_reset(s);
+        if (job_options_text(options, text) != 0)
+                return SQLITE_NOMEM;
+        if (buf_len(text) > 0)
+                sqlite3_bind_text64(s, at, buf_data(text), buf_len(text), SQLITE_STATIC, SQLITE_UTF8);
         return SQLITE_OK;
-}
-
-int rows_due(struct engine *e, struct store_due *due, int64_t now_ms)
-{
-        sqlite3_stmt *s = e->statements[SQL_DUE];
-        int r = SQLITE_OK;
-        due->jobs = mem_alloc(due->limit * sizeof(*due->jobs));
-        due->count = 0;
-        sqlite3_bind_int64(s, 1, now_ms);
-        sqlite3_bind_int64(s, 2, due->limit);
-        while (sqlite3_step(s) == SQLITE_ROW) {
-                struct slice id = { (const char *)sqlite3_column_text(s, 1),
-                                    (size_t)sqlite3_column_bytes(s, 1) };
-                if (job_id_parse(id, &due->jobs[due->count].id)) {
-                        due->jobs[due->count].runner = sqlite3_column_int(s, 2);
-                        due->count++;
-                }
-        }
-        sqlite3_reset(s);
-        for (uint32_t i = 0; i < due->count && r == SQLITE_OK; i++) {
-                sqlite3_bind_int64(e->statements[SQL_MAKE_READY], 1, due->jobs[i].id.seq);
-                r = rows_step(e->statements[SQL_MAKE_READY]);
-        }
-        s = e->statements[SQL_DUE_NEXT];
-        due->next_ms = 0;
-        if (sqlite3_step(s) == SQLITE_ROW)
-                due->next_ms = sqlite3_column_int64(s, 0);
-        sqlite3_reset(s);
-        return r;
-}
-
-int rows_retried(struct engine *e, const struct job *job)
-{
-        sqlite3_stmt *s = e->statements[SQL_RETRIED_CHECK];
-        struct job_id id;
-        int r = SQLITE_DONE;
-        if (!job_id_parse(slice_of(job->links.retry_of), &id))
-                return SQLITE_DONE;
-        sqlite3_bind_int64(s, 1, id.seq);
-        if (sqlite3_step(s) == SQLITE_ROW && job_state_is_final(sqlite3_column_int(s, 0)) &&
-            !sqlite3_column_text(s, 1))
-                r = SQLITE_OK;
-        sqlite3_reset(s);
-        if (r != SQLITE_OK)
-                return r;
-        s = e->statements[SQL_RETRIED];
-        sqlite3_bind_int64(s, 1, id.seq);
-        bind_text(s, 2, job->id.text);
-        return rows_step(s);
 }
 
 int rows_add(struct engine *e, const struct job *job)
 {
-        struct buf opts;
-        int rr;
         sqlite3_stmt *s = e->statements[SQL_ADD];
+        struct buf options;
+        int r;
 
+        buf_init(&options, (JOB_THENS + 1) * JOB_TARGET_MAX);
         sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
         bind_text(s, 2, job->id.text);
         sqlite3_bind_int(s, 3, job->state);
@@ -299,34 +252,25 @@ int rows_add(struct engine *e, const struct job *job)
         sqlite3_bind_int64(s, 7, job->finished_ms);
         sqlite3_bind_int64(s, 8, job->crashes);
         sqlite3_bind_int(s, 9, job->cancel_asked);
-        bind_run(s, 10, &job->run);
-        bind_text(s, 21, job->request.method);
-        bind_text(s, 22, job->request.target);
-        bind_text(s, 23, job->request.headers);
-        bind_text(s, 24, job->request.host);
-        bind_text(s, 25, job->request.remote);
-        bind_text(s, 26, job->request.local);
-        bind_spool(s, 28, &job->request.body);
-        sqlite3_bind_int(s, 30, job->runner);
-        sqlite3_bind_int(s, 31, job->retries);
-        buf_init(&opts, 1 << 20);
-        (void)!job_options_text(&job->options, &opts);
-        if (buf_len(&opts))
-                sqlite3_bind_text(s, 32, buf_data(&opts), buf_len(&opts), SQLITE_STATIC);
-        if (job->progress.any) {
-                sqlite3_bind_int64(s, 33, job->progress.done);
-                sqlite3_bind_int64(s, 34, job->progress.total);
-                bind_text(s, 35, job->progress.note);
-        }
-        if (job->links.retry_of[0])
-                bind_text(s, 36, job->links.retry_of);
-        if (job->links.retried_as[0])
-                bind_text(s, 37, job->links.retried_as);
-        if (job->links.then_of[0])
-                bind_text(s, 38, job->links.then_of);
-        rr = rows_step(s);
-        buf_fini(&opts);
-        return rr;
+        sqlite3_bind_int(s, 10, job->runner);
+        sqlite3_bind_int64(s, 11, job->retries);
+        r = bind_options(s, 12, &job->options, &options);
+        bind_progress(s, 13, &job->progress);
+        bind_link(s, 16, job->links.retry_of);
+        bind_link(s, 17, job->links.retried_as);
+        bind_link(s, 18, job->links.then_of);
+        bind_run(s, 19, &job->run);
+        bind_text(s, 30, job->request.method);
+        bind_text(s, 31, job->request.target);
+        bind_text(s, 32, job->request.headers);
+        bind_text(s, 33, job->request.host);
+        bind_text(s, 34, job->request.remote);
+        bind_text(s, 35, job->request.local);
+        bind_spool(s, 37, &job->request.body);
+        if (r == SQLITE_OK)
+                r = rows_step(s);
+        buf_fini(&options);
+        return r;
 }
 
 int rows_update(struct engine *e, const struct job *job)
@@ -339,13 +283,9 @@ int rows_update(struct engine *e, const struct job *job)
         sqlite3_bind_int64(s, 4, job->finished_ms);
         sqlite3_bind_int64(s, 5, job->crashes);
         sqlite3_bind_int(s, 6, job->cancel_asked);
-        bind_run(s, 7, &job->run);
-        sqlite3_bind_int(s, 18, job->retries);
-        if (job->progress.any) {
-                sqlite3_bind_int64(s, 19, job->progress.done);
-                sqlite3_bind_int64(s, 20, job->progress.total);
-                bind_text(s, 21, job->progress.note);
-        }
+        sqlite3_bind_int64(s, 7, job->retries);
+        bind_progress(s, 8, &job->progress);
+        bind_run(s, 11, &job->run);
         return rows_step(s);
 }
 
@@ -357,7 +297,7 @@ int rows_set_reply(struct engine *e, const struct job *job)
         sqlite3_bind_int(s, 2, job->reply.status);
         bind_text(s, 3, job->reply.headers ? job->reply.headers : "");
         sqlite3_bind_int(s, 4, job->reply.cut);
-        bind_spool(s, 7, &job->reply.body);
+        bind_spool(s, 6, &job->reply.body);
         return rows_step(s);
 }
 
@@ -382,7 +322,7 @@ static int get_reply(struct engine *e, struct job *job)
                 take_text(&job->reply.headers, s, 1);
                 job->reply.cut = sqlite3_column_int(s, 2) != 0;
                 job->reply.kept = true;
-                r = load_spool(e, s, 4, &job->reply.body);
+                r = load_spool(e, s, 3, &job->reply.body);
         }
         sqlite3_reset(s);
         return r == SQLITE_DONE ? SQLITE_OK : r;
@@ -391,6 +331,7 @@ static int get_reply(struct engine *e, struct job *job)
 static int get_runs(struct engine *e, struct job *job)
 {
         sqlite3_stmt *s = e->statements[SQL_GET_RUNS];
+        uint32_t max;
         int r;
 
         free(job->earlier);
@@ -398,10 +339,11 @@ static int get_runs(struct engine *e, struct job *job)
         job->earlier_count = 0;
         if (job->run.number < 2)
                 return SQLITE_OK;
-        job->earlier = mem_alloc(JOB_RUNS_MAX * sizeof(*job->earlier));
+        max = job->run.number < JOB_RUNS_MAX ? job->run.number : JOB_RUNS_MAX;
+        job->earlier = mem_alloc(max * sizeof(*job->earlier));
         sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
         while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-                if (job->earlier_count < JOB_RUNS_MAX &&
+                if (job->earlier_count < max &&
                     (uint32_t)sqlite3_column_int64(s, 0) < job->run.number)
                         load_run(s, 0, &job->earlier[job->earlier_count++]);
         }
@@ -423,20 +365,19 @@ int rows_get(struct engine *e, struct job *job, bool want_request, bool want_rep
                 return r;
         }
         load_job(s, 0, job);
-        take_text(&job->request.method, s, 19);
-        take_text(&job->request.target, s, 20);
-        take_text(&job->request.host, s, 22);
-        take_text(&job->request.remote, s, 23);
-        take_text(&job->request.local, s, 24);
-        load_more(s, 28, job);
+        take_text(&job->request.method, s, STATE_COUNT);
+        take_text(&job->request.target, s, STATE_COUNT + 1);
+        take_text(&job->request.host, s, STATE_COUNT + 3);
+        take_text(&job->request.remote, s, STATE_COUNT + 4);
+        take_text(&job->request.local, s, STATE_COUNT + 5);
         r = SQLITE_OK;
         if (want_request) {
-                take_text(&job->request.headers, s, 21);
-                r = load_spool(e, s, 25, &job->request.body);
+                take_text(&job->request.headers, s, STATE_COUNT + 2);
+                r = load_spool(e, s, STATE_COUNT + 6, &job->request.body);
         } else {
                 spool_fini(&job->request.body);
                 spool_init(&job->request.body, -1, 0, 0);
-                job->request.body.len = (uint64_t)sqlite3_column_int64(s, 25);
+                job->request.body.len = (uint64_t)sqlite3_column_int64(s, STATE_COUNT + 6);
         }
         sqlite3_reset(s);
         if (r == SQLITE_OK && want_reply)
@@ -489,12 +430,11 @@ int rows_list(struct engine *e, struct store_list *list)
                 list->jobs[list->count++] = job;
                 job_id_parse(id, &job->id);
                 load_job(s, 1, job);
-                take_text(&job->request.method, s, 20);
-                take_text(&job->request.target, s, 21);
-                take_text(&job->request.host, s, 22);
-                take_text(&job->request.remote, s, 23);
-                job->request.body.len = (uint64_t)sqlite3_column_int64(s, 24);
-                load_more(s, 25, job);
+                take_text(&job->request.method, s, STATE_COUNT + 1);
+                take_text(&job->request.target, s, STATE_COUNT + 2);
+                take_text(&job->request.host, s, STATE_COUNT + 3);
+                take_text(&job->request.remote, s, STATE_COUNT + 4);
+                job->request.body.len = (uint64_t)sqlite3_column_int64(s, STATE_COUNT + 5);
         }
         sqlite3_reset(s);
         return r == SQLITE_DONE ? SQLITE_OK : r;
@@ -556,47 +496,46 @@ static int max_into(sqlite3 *db, uint64_t *max)
         return r == SQLITE_ROW ? SQLITE_OK : r;
 }
 
+static int count_ready(sqlite3 *db, uint64_t ready[JOB_RUNNERS])
+{
+        sqlite3_stmt *s;
+        int r = sqlite3_prepare_v2(
+                db, "SELECT runner, count(*) FROM jobs INDEXED BY jobs_ready WHERE state = 2 GROUP BY runner",
+                -1, &s, NULL);
+
+        if (r != SQLITE_OK)
+                return r;
+        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+                int runner = sqlite3_column_int(s, 0);
+
+                if (runner >= 0 && runner < JOB_RUNNERS)
+                        ready[runner] = (uint64_t)sqlite3_column_int64(s, 1);
+        }
+        sqlite3_finalize(s);
+        return r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
 /* Every part is answered from a covering index. */
 int rows_stats(struct engine *e, struct store_stats *stats)
 {
-        int r;
+        static const char *const parts[] = {
+                "SELECT 1, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_due WHERE state = 1",
+                "SELECT 2, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_ready WHERE state = "
+                "2",
+                "SELECT 3, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_running WHERE state "
+                "= 3",
+                "SELECT 8, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_held WHERE state = 8",
+                "SELECT state, count(*), 0 FROM jobs INDEXED BY jobs_ended WHERE state IN (4, 5, 6, 7) GROUP "
+                "BY "
+                "state",
+        };
+        int r = SQLITE_OK;
 
         memset(stats, 0, sizeof(*stats));
-        r = count_into(e->db,
-                       "SELECT 2, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_ready WHERE "
-                       "state = 2",
-                       stats);
-        for (int i = 0; i < JOB_RUNNERS && r == SQLITE_OK; i++) {
-                struct store_stats one;
-                char sql[200];
-                memset(&one, 0, sizeof(one));
-                snprintf(sql, sizeof(sql),
-                         "SELECT 2, count(*), 0 FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND runner = "
-                         "%d",
-                         i);
-                r = count_into(e->db, sql, &one);
-                stats->ready[i] = one.jobs[2];
-        }
+        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == SQLITE_OK; i++)
+                r = count_into(e->db, parts[i], stats);
         if (r == SQLITE_OK)
-                r = count_into(e->db,
-                               "SELECT 1, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_due "
-                               "WHERE state = 1",
-                               stats);
-        if (r == SQLITE_OK)
-                r = count_into(e->db,
-                               "SELECT 8, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_held "
-                               "WHERE state = 8",
-                               stats);
-        if (r == SQLITE_OK)
-                r = count_into(e->db,
-                               "SELECT 3, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY "
-                               "jobs_running WHERE state = 3",
-                               stats);
-        if (r == SQLITE_OK)
-                r = count_into(e->db,
-                               "SELECT state, count(*), 0 FROM jobs INDEXED BY jobs_ended WHERE state IN "
-                               "(4, 5, 6, 7) GROUP BY state",
-                               stats);
+                r = count_ready(e->db, stats->ready);
         return r == SQLITE_OK ? max_into(e->db, &stats->seq_max) : r;
 }
 

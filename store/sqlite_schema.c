@@ -4,7 +4,8 @@
  * raised; a step that was released is never changed.
  *
  * The accepting transaction writes one row of jobs and the growing end of one index: seq rises, and
- * jobs_ready and jobs_running lead with a constant. The other indexes are written when a job ends. Those that
+ * jobs_ready and jobs_running lead with a constant (or one of three). The other indexes are written when a
+ * job ends; jobs_due, whose times come in any order, only for a job that is to wait for its time. Those that
  * hold state hold it so that counting and listing never touch the rows themselves. */
 #include "store/sqlite.h"
 
@@ -44,15 +45,9 @@ static const char version_1[] =
         "  local TEXT NOT NULL,             -- the address it came in at\n"
         "  body_len INTEGER NOT NULL,\n"
         "  body BLOB,                       -- the bytes, or\n"
-        "  body_file TEXT,                   -- the file files/{body_file} that holds them\n"
-        " runner INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0, options TEXT, progress_done "
-        "INTEGER, progress_total INTEGER, progress_note TEXT, retry_of TEXT, retried_as TEXT, then_of TEXT"
+        "  body_file TEXT                   -- the file files/{body_file} that holds them\n"
         ");\n"
-        "CREATE TABLE logs (seq INTEGER NOT NULL, run INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY "
-        "(seq, run)) WITHOUT ROWID;"
-        "CREATE INDEX jobs_due ON jobs (run_at_ms, runner, body_len) WHERE state = 1;"
-        "CREATE INDEX jobs_held ON jobs (state, seq, body_len) WHERE state = 8;"
-        "CREATE INDEX jobs_ready ON jobs (runner, seq, body_len) WHERE state = 2;\n"
+        "CREATE INDEX jobs_ready ON jobs (state, seq, body_len) WHERE state = 2;\n"
         "CREATE INDEX jobs_running ON jobs (state, seq, body_len) WHERE state = 3;\n"
         "CREATE INDEX jobs_ended ON jobs (state, seq) WHERE state IN (4, 5, 6, 7);\n"
         "CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE finished_ms > 0;\n"
@@ -88,8 +83,34 @@ static const char version_1[] =
         ");\n"
         "INSERT INTO numbers VALUES (0);";
 
-/* x */
-static const char *const steps[SCHEMA_VERSION] = { version_1 };
+/* Three runners, each with its own line of ready jobs; what was asked for a job; retries, progress, logs of
+ * runs. */
+static const char version_2[] =
+        "ALTER TABLE jobs ADD COLUMN runner INTEGER NOT NULL DEFAULT 0;   -- 0 fastcgi, 1 exec, 2 http\n"
+        "ALTER TABLE jobs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;  -- used so far\n"
+        "ALTER TABLE jobs ADD COLUMN options TEXT;         -- name=number and name=target lines of what was "
+        "asked\n"
+        "ALTER TABLE jobs ADD COLUMN progress_done INTEGER; -- NULL: nothing was said\n"
+        "ALTER TABLE jobs ADD COLUMN progress_total INTEGER;\n"
+        "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
+        "ALTER TABLE jobs ADD COLUMN retry_of TEXT;        -- ids of other jobs\n"
+        "ALTER TABLE jobs ADD COLUMN retried_as TEXT;\n"
+        "ALTER TABLE jobs ADD COLUMN then_of TEXT;\n"
+        "CREATE TABLE logs (                -- what runs wrote to their error output, and what befell them\n"
+        "  seq INTEGER NOT NULL,\n"
+        "  run INTEGER NOT NULL,\n"
+        "  text TEXT NOT NULL,              -- lines: time, run, stream, text\n"
+        "  PRIMARY KEY (seq, run)\n"
+        ") WITHOUT ROWID;\n"
+        "INSERT INTO logs SELECT replies.seq, jobs.run, replies.log FROM replies JOIN jobs USING (seq)\n"
+        "  WHERE replies.log IS NOT NULL;\n"
+        "ALTER TABLE replies DROP COLUMN log;\n"
+        "DROP INDEX jobs_ready;\n"
+        "CREATE INDEX jobs_ready ON jobs (runner, seq, body_len) WHERE state = 2;\n"
+        "CREATE INDEX jobs_due ON jobs (run_at_ms, runner, body_len) WHERE state = 1;\n"
+        "CREATE INDEX jobs_held ON jobs (state, seq, body_len) WHERE state = 8;";
+
+static const char *const steps[SCHEMA_VERSION] = { version_1, version_2 };
 
 static int read_version(sqlite3 *db)
 {
