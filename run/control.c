@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,17 +58,20 @@ static void control_take(struct control *c)
         }
 }
 
-/* True when there may be more. */
-static bool control_read(struct control *c)
+/* How many bytes were read; 0 when there is nothing. */
+static size_t control_read(struct control *c)
 {
-        ssize_t n = read(c->fd, c->text + c->len, sizeof(c->text) - c->len);
+        ssize_t n;
 
+        do
+                n = read(c->fd, c->text + c->len, sizeof(c->text) - c->len);
+        while (n < 0 && errno == EINTR);
         if (n <= 0)
-                return n < 0 && errno == EINTR;
+                return 0;
         c->used = true;
         c->len += (size_t)n;
         control_take(c);
-        return true;
+        return (size_t)n;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -124,10 +128,16 @@ bool control_used(const struct control *c)
         return c->used;
 }
 
+/* No more than lay there at first: somebody who is left over and writes without end does not hold the loop.
+ */
 void control_drain(struct control *c)
 {
-        while (!c->closed && control_read(c))
-                ;
+        int there = 0;
+        size_t left, n;
+
+        left = ioctl(c->fd, FIONREAD, &there) == 0 && there > 0 ? (size_t)there : 0;
+        while (!c->closed && left > 0 && (n = control_read(c)) > 0)
+                left -= n < left ? n : left;
         if (!c->closed && c->len > 0)
                 control_line(c, c->len);
         c->dropping = false;
