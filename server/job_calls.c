@@ -449,6 +449,16 @@ static void entry_cancel(struct entry *e)
                 entry_abort(e, "cancelled");
 }
 
+/* Put behind what is known of the last run, when there was one. */
+static void note_cancelled(struct job_run *run)
+{
+        char before[JOB_REASON_MAX - 64];
+
+        snprintf(before, sizeof(before), "%s", run->reason);
+        snprintf(run->reason, sizeof(run->reason), "%s%scancelled before it ran%s", before, before[0] ? "; " : "",
+                 run->number ? " again" : "");
+}
+
 /* One under way is ended in memory; that it was asked for is stored, too, so that a crash does not forget it.
  */
 static void wish_cancel(struct call *call)
@@ -470,8 +480,7 @@ static void wish_cancel(struct call *call)
         default:
                 if (e && e->phase == ENTRY_STARTING)
                         e->cancel_asked = true;
-                snprintf(job->run.reason, sizeof(job->run.reason), "cancelled before it ran%s",
-                         job->run.number ? " again" : "");
+                note_cancelled(&job->run);
                 wish_write(call, before, 204);
         }
 }
