@@ -80,6 +80,8 @@ void store_drain(struct store *st)
                         spool_keep(&op->job->request.body);
                 if (op->status == 0 && op->kind == STORE_UPDATE)
                         spool_keep(&op->job->reply.body);
+                for (unsigned i = 0; op->status == 0 && op->kind == STORE_UPDATE && i < op->added_count; i++)
+                        spool_keep(&op->added[i]->request.body);
                 op->done(op);
         }
 }

@@ -71,7 +71,8 @@ static void slot_end(struct slot *slot)
                 abort();
         free(body);
         job->reply.status = 200;
-        job_run_ended(job, &how, 6000);
+        job->reply.kept = true;
+        job_run_ended(job, &(struct job_ending){ .run = &how }, 6000);
         slot->op.kind = STORE_UPDATE;
         store_submit(slot->rig->store, &slot->op);
 }

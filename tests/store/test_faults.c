@@ -233,7 +233,7 @@ static void the_end_of_a_job_is_kept_though_additions_beside_it_are_refused_for_
 
                 assert_int_equal(rig_add(rig, seq, 10, true), 0);
                 ops[1].job = rig_get(rig, seq, &(int){ 0 });
-                job_run_ended(ops[1].job, &how, 6000);
+                job_run_ended(ops[1].job, &(struct job_ending){ .run = &how }, 6000);
                 ops[2].job = rig_job(rig, seq + 1, 10, false);
                 store_health(rig->store, &before);
                 shim_fail(SHIM_FULL, 1, 0);
