@@ -73,6 +73,6 @@ bool retry_parse_after(struct slice value, int64_t now_ms, int64_t *after_ms)
         }
         if (!clock_http_parse(value, &at))
                 return false;
-        *after_ms = at > now_ms ? within(at - now_ms, PAUSE_MAX_MS) : 0;
+        *after_ms = now_ms >= at ? 0 : now_ms < at - PAUSE_MAX_MS ? PAUSE_MAX_MS : at - now_ms;
         return true;
 }

@@ -208,6 +208,29 @@ static void retry_after_is_seconds_or_a_date(void **state)
         }
 }
 
+static void a_date_is_a_pause_whatever_the_clock_says(void **state)
+{
+        static const struct {
+                int64_t now_ms, after_ms;
+        } rows[] = {
+                { INT64_MIN, YEAR_MS },
+                { INT64_MAX, 0 },
+                { INT64_C(784111777000) - YEAR_MS - 1, YEAR_MS },
+                { INT64_C(784111777000) - YEAR_MS, YEAR_MS },
+                { INT64_C(784111777000) - YEAR_MS + 1, YEAR_MS - 1 },
+                { INT64_C(784111777000) - 1, 1 },
+                { INT64_C(784111777000), 0 },
+                { INT64_C(784111777000) + 1, 0 },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                int64_t got = -7;
+
+                assert_true(retry_parse_after(SLICE("Sun, 06 Nov 1994 08:49:37 GMT"), rows[i].now_ms, &got));
+                assert_int_equal(got, rows[i].after_ms);
+        }
+}
+
 static void a_retry_after_that_is_neither_says_nothing(void **state)
 {
         static const char *const rows[] = {
@@ -236,6 +259,7 @@ int main(void)
                 cmocka_unit_test(a_wish_is_no_or_a_time),
                 cmocka_unit_test(what_is_neither_says_nothing),
                 cmocka_unit_test(retry_after_is_seconds_or_a_date),
+                cmocka_unit_test(a_date_is_a_pause_whatever_the_clock_says),
                 cmocka_unit_test(a_retry_after_that_is_neither_says_nothing),
         };
 
