@@ -243,6 +243,8 @@ static enum job_state after_put_back(struct job *job)
 {
         if (job->cancel_asked)
                 return JOB_CANCELLED;
+        if (job->options.on_crash == JOB_CRASH_END)
+                return JOB_DEAD;
         return runs_used_up(job) ? JOB_DEAD : JOB_READY;
 }
 

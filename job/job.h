@@ -158,7 +158,7 @@ void job_judge(enum job_runner runner, struct job_run *run, struct retry_advice 
  * - scheduled: failed or timed out, worth another try (advice, policy) and retries left; run_at_ms is set.
  * - failed: its own answer, and not worth another try, or policy.max is 0.
  * - dead: worth another try, but retries, crash budget (JOB_CRASHES_MAX) or JOB_RUNS_MAX are used up; the
- *   reason names the budget. Or cut short, and options.on_crash is JOB_CRASH_END.
+ *   reason names the budget. Or cut short or put back, and options.on_crash is JOB_CRASH_END.
  * - ready, held: cut short (options.on_crash); put back: ready. */
 struct job_ending {
         const struct job_run *run;

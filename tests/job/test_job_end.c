@@ -199,7 +199,7 @@ static void on_crash_says_who_decides(void **state)
                 { -1, JOB_READY, JOB_READY },
                 { JOB_CRASH_RERUN, JOB_READY, JOB_READY },
                 { JOB_CRASH_HOLD, JOB_HELD, JOB_READY },
-                { JOB_CRASH_END, JOB_DEAD, JOB_READY },
+                { JOB_CRASH_END, JOB_DEAD, JOB_DEAD },
         };
 
         for (size_t i = 0; i < COUNT(rows); i++) {
@@ -209,7 +209,14 @@ static void on_crash_says_who_decides(void **state)
                 end_run(job, RUN_PUT_BACK, "", 2000);
                 assert_int_equal(job->state, rows[i].put_back);
                 assert_int_equal(job->crashes, 0);
-                job_start(job, 3000);
+                assert_int_equal(job->finished_ms, rows[i].put_back == JOB_DEAD ? 2000 : 0);
+                if (rows[i].put_back == JOB_DEAD) {
+                        job_free(job);
+                        job = running_job();
+                        job->options.on_crash = rows[i].on_crash;
+                } else {
+                        job_start(job, 3000);
+                }
                 end_run(job, RUN_CRASHED, "killed by signal 11", 4000);
                 assert_int_equal(job->state, rows[i].crashed);
                 assert_int_equal(job->crashes, 1);

@@ -202,7 +202,7 @@ static enum job_state foreseen(const struct walker *one, const struct job_ending
         if (b->cancel_asked)
                 return JOB_CANCELLED;
         if (e->run->outcome == RUN_PUT_BACK)
-                return JOB_READY;
+                return on_crash == JOB_CRASH_END ? JOB_DEAD : JOB_READY;
         if (e->run->outcome == RUN_CRASHED) {
                 if (on_crash == JOB_CRASH_HOLD)
                         return JOB_HELD;
@@ -217,9 +217,9 @@ static void check_reason(struct walk *w, const struct walker *one, const struct 
 {
         const struct job *job = one->job;
         const char *reason = job->run.reason;
+        bool cut_short = e->run->outcome == RUN_CRASHED || e->run->outcome == RUN_PUT_BACK;
 
-        if (job->state != JOB_DEAD ||
-            (e->run->outcome == RUN_CRASHED && job->options.on_crash == JOB_CRASH_END)) {
+        if (job->state != JOB_DEAD || (cut_short && job->options.on_crash == JOB_CRASH_END)) {
                 assert_string_equal(reason, e->run->reason);
                 return;
         }
