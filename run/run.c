@@ -128,7 +128,7 @@ static void on_timer(uv_timer_t *timer)
                         run_kill(run);
         } else if (run->time_up_ms && now >= run->time_up_ms) {
                 run_time_up(run, "it ran longer than its time limit of", run->limits.time_limit_ms,
-                            "time_limit");
+                            run->limits.time_option ? run->limits.time_option : "time_limit");
         } else if (run->limits.idle_limit_ms && !run->paused &&
                    now >= run->last_ms + run->limits.idle_limit_ms) {
                 run_time_up(run, "nothing was heard of it for", run->limits.idle_limit_ms, "idle_limit");
@@ -169,6 +169,7 @@ void run_set_limits(struct run *run, const struct run_limits *limits)
 void run_set_time_limit(struct run *run, int64_t ms)
 {
         run->limits.time_limit_ms = ms;
+        run->limits.time_option = NULL;
         run->time_up_ms = ms ? (int64_t)uv_now(run->timer.loop) + ms : 0;
         run_rearm(run);
 }

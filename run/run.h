@@ -43,7 +43,8 @@ struct run_handlers {
 };
 
 struct run_limits {
-        int64_t time_limit_ms; /* wall clock from now; 0 none */
+        int64_t time_limit_ms;   /* wall clock from now; 0 none */
+        const char *time_option; /* that sets it, named in the reason; NULL: time_limit */
         int64_t idle_limit_ms; /* without a byte of output, a control line or (http) progress of the transfer;
                                   0 none. Does not count while paused */
         int64_t grace_ms;      /* from asking to killing */

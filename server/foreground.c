@@ -343,6 +343,7 @@ static void foreground_started(struct foreground *f)
 {
         const struct config *config = f->desk->config;
         const struct run_limits limits = { .time_limit_ms = config->foreground_time_limit_ms,
+                                           .time_option = "foreground_time_limit",
                                            .grace_ms = config->grace_ms };
 
         f->started_ms = clock_real_ms();

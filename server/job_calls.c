@@ -452,11 +452,13 @@ static void entry_cancel(struct entry *e)
 /* Put behind what is known of the last run, when there was one. */
 static void note_cancelled(struct job_run *run)
 {
-        char before[JOB_REASON_MAX - 64];
+        const char *again = run->number ? " again" : "";
+        size_t len = strlen(run->reason);
 
-        snprintf(before, sizeof(before), "%s", run->reason);
-        snprintf(run->reason, sizeof(run->reason), "%s%scancelled before it ran%s", before, before[0] ? "; " : "",
-                 run->number ? " again" : "");
+        if (len > JOB_REASON_MAX - 64)
+                len = JOB_REASON_MAX - 64;
+        snprintf(run->reason + len, sizeof(run->reason) - len, "%scancelled before it ran%s", len ? "; " : "",
+                 again);
 }
 
 /* One under way is ended in memory; that it was asked for is stored, too, so that a crash does not forget it.
