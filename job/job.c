@@ -198,7 +198,7 @@ void job_judge(enum job_runner runner, struct job_run *run, struct retry_advice 
 
 /* Puts what became of the job behind the run's own reason, which is cut between characters when it is too
  * long. */
-static void add_reason(struct job *job, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void add_reason(struct job *job, const char *format, ...)
 {
         char *reason = job->run.reason;
         size_t len = strnlen(reason, REASON_KEPT_MAX);
