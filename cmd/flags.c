@@ -50,6 +50,8 @@ int flags_next(struct flags *f)
                 return 0;
         case 'h':
                 fputs(f->verb->help, stdout);
+                if (f->verb->more_help)
+                        f->verb->more_help();
                 f->code = EXIT_OK;
                 return 0;
         case '?':

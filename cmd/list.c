@@ -61,16 +61,45 @@ static const char *colour_of(const char *state)
         return strcmp(state, "running") == 0 ? "\033[36m" : "\033[33m";
 }
 
-/* What is left of the line on a terminal; targets are ASCII. */
-static void print_target(const struct list *l, const char *method, const char *target)
+/* What it answered: an HTTP status, a program's exit code, the signal that ended it. */
+static void code_of(const json_t *job, char *out, size_t size)
+{
+        const json_t *status = json_object_get(job, "status"), *code = json_object_get(job, "exit_code"),
+                     *signal = json_object_get(job, "signal");
+
+        if (json_is_integer(status))
+                snprintf(out, size, "%lld", (long long)json_integer_value(status));
+        else if (json_is_integer(code))
+                snprintf(out, size, "exit %lld", (long long)json_integer_value(code));
+        else if (json_is_integer(signal))
+                snprintf(out, size, "sig %lld", (long long)json_integer_value(signal));
+        else
+                snprintf(out, size, "-");
+}
+
+static void print_cut(const struct list *l, const char *method, const char *target)
 {
         size_t room = l->width > TARGET_COLUMN + 8 ? l->width - TARGET_COLUMN : SIZE_MAX,
                used = strlen(method) + 1;
 
         if (l->width == 0 || room == SIZE_MAX || used >= room || used + strlen(target) <= room)
-                printf("%s %s\n", method, target);
+                printf("%s%s%s\n", method, *method ? " " : "", target);
         else
-                printf("%s %.*s…\n", method, (int)(room - used - 1), target);
+                printf("%s%s%.*s…\n", method, *method ? " " : "", (int)(room - used - 1), target);
+}
+
+/* What is left of the line on a terminal. A program has no method; a line end within its words is shown as a
+ * blank. */
+static void print_target(const struct list *l, const char *method, const char *given)
+{
+        bool program = strncmp(given, "exec:", 5) == 0;
+        char *target = mem_dup(given);
+
+        for (char *c = target; *c; c++)
+                if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                        *c = ' ';
+        print_cut(l, program ? "" : method, target);
+        free(target);
 }
 
 static void print_row(const struct list *l, const json_t *job)
@@ -80,12 +109,10 @@ static void print_row(const struct list *l, const json_t *job)
         int64_t now = clock_real_ms(), created = parse_time(json_text(job, "created_at"));
         int64_t began = last ? parse_time(json_text(last, "started_at")) : -1,
                 ended = last ? parse_time(json_text(last, "ended_at")) : -1;
-        const json_t *status = json_object_get(job, "status");
-        char age[24], took[24], code[16] = "-";
+        char age[24], took[24], code[32];
         const char *state = json_text(job, "state");
 
-        if (json_is_integer(status))
-                snprintf(code, sizeof(code), "%lld", (long long)json_integer_value(status));
+        code_of(job, code, sizeof(code));
         printf("%-28s  %s%-9s%s  %3lld  %5s  %6s  %6s  ", json_text(job, "id"),
                l->colours ? colour_of(state) : "", state, l->colours ? "\033[0m" : "",
                (long long)json_integer_value(json_object_get(job, "run")),

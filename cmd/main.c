@@ -11,7 +11,8 @@
 #include "run/pool.h"
 
 static const struct verb *const verbs[] = {
-        &verb_serve, &verb_send, &verb_list, &verb_show, &verb_wait, &verb_result, &verb_cancel, &verb_config,
+        &verb_serve,  &verb_send, &verb_list,   &verb_show,  &verb_wait,
+        &verb_result, &verb_log,  &verb_cancel, &verb_retry, &verb_config,
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -24,6 +25,8 @@ static void help(FILE *out)
                 fprintf(out, "  %-8s %s\n", verbs[i]->name, verbs[i]->line);
         fputs("\nA first try:\n  sendoff serve ./site                       serve a folder, PHP included\n"
               "  sendoff send /report.php -d to=ada         have a script run in the background\n"
+              "  sendoff send -- make -C /srv/site          a program\n"
+              "  sendoff send https://example.org/hook      a URL\n"
               "  sendoff list                               see how it goes\n\nMore: sendoff VERB --help, "
               "sendoff --version\n",
               out);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "job/target.h"
 #include "net/http1.h"
 
 #define HEADER_LINE_MAX (64 << 10)
@@ -89,7 +90,7 @@ static int check_name(const struct request *q, struct slice name, struct cause *
         if (name.len >= 8 && slice_eq_nocase((struct slice){ name.ptr, 8 }, SLICE("sendoff-")))
                 return cause_set(
                         cause, -EINVAL,
-                        "-H: Sendoff-* fields are options of the server, and none is known to this version");
+                        "-H: Sendoff-* fields are options of the job: give them as flags (--retries 5)");
         if (slice_eq_nocase(name, SLICE("host")) && block_has(&q->headers, "host"))
                 return cause_set(cause, -EINVAL, "-H: there is a Host already");
         return 0;
@@ -286,19 +287,14 @@ int request_finish(struct request *q, struct cause *cause)
 
 int request_check_target(const char *target, struct cause *cause)
 {
-        if (strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0)
-                return cause_set(
-                        cause, -EINVAL,
-                        "%s: URLs are not targets in this version, only paths of the site (/report.php)",
-                        target);
-        if (target[0] != '/')
-                return cause_set(cause, -EINVAL, "'%s': a target is a path of the site and starts with '/'",
+        struct cause why = { "" };
+
+        if (job_target_runner(target) == JOB_EXEC)
+                return cause_set(cause, -EINVAL,
+                                 "'%s': a program stands behind --: sendoff send -- PROGRAM ARGUMENT...",
                                  target);
-        if (bad_byte(slice_of(target)))
-                return cause_set(
-                        cause, -EINVAL,
-                        "'%s': blanks, '#', control bytes and bytes above 0x7e must be percent-encoded",
-                        target);
+        if (job_target_check(target, &why) != 0)
+                return cause_set(cause, -EINVAL, "'%.200s': %s", target, why.text);
         return 0;
 }
 
@@ -307,5 +303,5 @@ char *request_path(const struct request *q, const char *target)
         const char *mark = strchr(target, '?');
         const char *joint = buf_len(&q->query) == 0 || (mark && !mark[1]) ? "" : mark ? "&" : "?";
 
-        return mem_printf("/v1/send%s%s%.*s", target, joint, SLICE_ARG(buf_slice(&q->query)));
+        return mem_printf("/v1/send/%s%s%.*s", target, joint, SLICE_ARG(buf_slice(&q->query)));
 }

@@ -37,9 +37,9 @@ int request_data(struct request *q, enum body_kind kind, const char *value, stru
  * that nobody gave. */
 int request_finish(struct request *q, struct cause *cause) __attribute__((warn_unused_result));
 
-/* A target that can be sent as it is: a path of the site, with its query. */
+/* A target that can be sent as it is: a path of the site with its query, or a URL. */
 int request_check_target(const char *target, struct cause *cause) __attribute__((warn_unused_result));
-/* The path to ask for, the caller's: "/v1/send" + target + query. */
+/* The path to ask for, the caller's: "/v1/send/" + target + query. */
 char *request_path(const struct request *q, const char *target);
 
 #endif

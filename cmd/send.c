@@ -1,6 +1,6 @@
 /* sendoff send: requests to be carried out by the server, with curl's flags. Each target becomes one request
- * to /v1/send/TARGET, whose method, header fields and body are the job's own. All targets are sent before any
- * is waited for. */
+ * to /v1/send/TARGET, whose method, header fields and body are the job's own; what is wished for rides as
+ * Sendoff-* fields. All targets are sent before any is waited for. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +8,19 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/wrap.h"
 #include "cmd/flags.h"
+#include "cmd/progress.h"
 #include "cmd/request.h"
 #include "cmd/talk.h"
+#include "cmd/wishes.h"
+#include "job/target.h"
 
 struct send {
         struct talk talk;
         struct request request;
+        struct wishes wishes;
+        char *program; /* "exec:…" made of the words behind --; NULL: targets are URLs and paths */
         const char *server;
         bool wait, as_json;
         bool gone;          /* the server does not answer: no further target is tried */
@@ -24,9 +30,12 @@ struct send {
 };
 
 static const char help[] =
-        "usage: sendoff send TARGET... [options]\n\n"
-        "Has scripts of the site run in the background: the request is safe on disk when\nthis returns. "
-        "TARGET is a path of the site, with its query: /report.php?month=11\n\n"
+        "usage: sendoff send TARGET... [options]\n"
+        "       sendoff send [options] -- PROGRAM [ARGUMENT...]\n\n"
+        "Has work done in the background: the request is safe on disk when this returns.\n"
+        "TARGET is a path of the site (/report.php?month=11) or a URL. A program is\n"
+        "started by the server, without a shell, in the site's folder; the data is its\n"
+        "stdin.\n\n"
         "  -d, --data DATA             a form field, or @file; several are joined by &;\n"
         "                              makes it a POST\n"
         "      --data-raw DATA         the same, but @ means nothing\n"
@@ -50,7 +59,11 @@ static const char help[] =
         "2: usage; 3: no server, or it refused.\n\n"
         "  sendoff send /report.php -d to=ada\n"
         "  sendoff send /import.php -F file=@people.csv --wait\n"
-        "  sendoff /a.php /b.php /c.php --wait       all at once, as long as the slowest\n";
+        "  sendoff /a.php /b.php /c.php --wait       all at once, as long as the slowest\n"
+        "  sendoff send https://example.org/hook -d id=7 --retries 10 --backoff 1m\n"
+        "  sendoff send --data-binary @film.mov --time-limit 2h -- ffmpeg -i - film.webm\n"
+        "  sendoff send /bill.php --at '2026-12-01 08:00' --then-failure /alarm.php\n\n"
+        "What may be asked for a job:\n";
 
 /* ---- flags ---- */
 
@@ -64,7 +77,10 @@ enum {
         OPT_SERVER,
 };
 
-static const struct option options[] = {
+#define OPTIONS_COUNT 16
+
+static struct option options[OPTIONS_COUNT + WISHES_FLAGS_MAX] = {
+        /* the wishes' follow */
         { "data", 1, NULL, 'd' },
         { "data-ascii", 1, NULL, 'd' },
         { "data-raw", 1, NULL, OPT_RAW },
@@ -81,7 +97,6 @@ static const struct option options[] = {
         { "json", 0, NULL, OPT_JSON },
         { "server", 1, NULL, OPT_SERVER },
         FLAG_HELP,
-        { 0 },
 };
 
 /* The flags that make the request. 0 or < 0 with the sentence. */
@@ -129,9 +144,35 @@ static int one_flag(struct send *s, int c)
                 s->server = optarg;
                 return EXIT_OK;
         default:
-                return request_flag(&s->request, c, &cause) == 0 ? EXIT_OK
-                                                                 : usage_error("send", "%s", cause.text);
+                return (c >= WISHES_FLAG_FIRST ? wishes_take(&s->wishes, c, optarg, &cause)
+                                               : request_flag(&s->request, c, &cause)) == 0
+                               ? EXIT_OK
+                               : usage_error("send", "%s", cause.text);
         }
+}
+
+static int take_program(struct send *s, char **words)
+{
+        struct cause cause = { "" };
+        struct buf line;
+        int r;
+
+        buf_init(&line, JOB_TARGET_MAX);
+        r = buf_append_str(&line, "exec:");
+        r = r ? r : job_words_join(words, &line);
+        s->program = buf_take(&line);
+        buf_fini(&line);
+        if (r != 0)
+                return usage_error("send", "the program and its arguments have more than %d bytes",
+                                   JOB_TARGET_MAX);
+        if (job_target_check(s->program, &cause) != 0)
+                return usage_error("send", "%s", cause.text);
+        if (s->request.as_get)
+                return usage_error("send", "-G: a program has no query");
+        r = http1_block_add(&s->wishes.headers, SLICE("Sendoff-Argv"), slice_of(s->program + 5));
+        return r == 0 ? EXIT_OK
+                      : usage_error("send", "line ends and control bytes cannot be in an argument here; "
+                                            "POST /v1/jobs with argv takes them");
 }
 
 /* -1 to go on, else the exit code. */
@@ -150,13 +191,16 @@ static int parse_flags(struct send *s, int argc, char **argv)
         }
         if (f.code >= 0)
                 return f.code;
-        if (strcmp(argv[optind - 1], "--") == 0)
-                return usage_error(
-                        "send", "programs (-- program args...) are not targets in this version, only paths "
-                                "of the site (/report.php)");
         if (optind == argc)
-                return usage_error("send", "a target is missing: a path of the site such as /report.php");
-        for (int i = optind; i < argc; i++)
+                return usage_error(
+                        "send", "a target is missing: a path of the site such as /report.php, a URL, or -- "
+                                "and a program");
+        if (strcmp(argv[optind - 1], "--") == 0) {
+                r = take_program(s, argv + optind);
+                if (r != EXIT_OK)
+                        return r;
+        }
+        for (int i = optind; i < argc && !s->program; i++)
                 if (request_check_target(argv[i], &cause) != 0)
                         return usage_error("send", "%s", cause.text);
         return request_finish(&s->request, &cause) == 0 ? -1 : usage_error("send", "%s", cause.text);
@@ -210,23 +254,30 @@ static int send_one(struct send *s, const char *target)
 {
         const struct request *q = &s->request;
         struct client_reply reply;
+        struct buf headers;
         int64_t began = clock_mono_ns();
-        char *path = request_path(q, target);
-        int r = talk_ask(&s->talk, q->method, path, buf_slice(&q->headers),
-                         q->body.any ? &q->body.spool : NULL, &reply);
+        char *path = s->program ? mem_dup("/v1/send/exec") : request_path(q, target);
+        int r;
 
+        buf_init(&headers, 2 * JOB_HEADERS_MAX);
+        if (buf_append_slice(&headers, buf_slice(&q->headers)) != 0 ||
+            buf_append_slice(&headers, buf_slice(&s->wishes.headers)) != 0)
+                abort(); /* each has its maximum */
+        r = talk_ask(&s->talk, q->method, path, buf_slice(&headers), q->body.any ? &q->body.spool : NULL,
+                     &reply);
         s->gone = r != EXIT_OK;
         if (r == EXIT_OK)
                 r = reply.status == 202 ? accepted(s, &reply, clock_mono_ns() - began)
                                         : talk_refused(target, &reply);
         client_reply_fini(&reply);
+        buf_fini(&headers);
         free(path);
         return r;
 }
 
 /* ---- waiting ---- */
 
-/* While it runs, a line on a terminal says how long already. */
+/* While it runs, a line on a terminal says how long already, and how far it is. */
 static int wait_with_clock(struct send *s, const char *id, json_t **job)
 {
         int64_t began = clock_mono_ms();
@@ -240,11 +291,10 @@ static int wait_with_clock(struct send *s, const char *id, json_t **job)
                 r = talk_wait(&s->talk, id, left < 1 ? 1 : left < 1000 ? left : 1000, job);
                 if (r != EXIT_OK || job_is_final(*job) || left < 1)
                         break;
-                fprintf(stderr, "\r%s %llds ", json_text(*job, "state"),
-                        (long long)(clock_mono_ms() - began) / 1000);
+                progress_show(*job, clock_mono_ms() - began);
                 json_decref(*job);
         }
-        fprintf(stderr, "\r\033[K");
+        progress_clear();
         return r;
 }
 
@@ -254,7 +304,8 @@ static int print_end(struct send *s, const char *id, const json_t *job)
 
         if (s->as_json)
                 print_json(job);
-        else if (json_is_integer(json_object_get(job, "status")))
+        else if (json_is_integer(json_object_get(job, "status")) ||
+                 json_is_integer(json_object_get(job, "exit_code")))
                 r = talk_result(&s->talk, id, false, NULL);
         if (r == EXIT_OK && !job_succeeded(job)) {
                 const char *reason = json_text(job, "reason");
@@ -285,7 +336,9 @@ static int send_all(struct send *s, int argc, char **argv)
 {
         int worst = EXIT_OK;
 
-        for (int i = optind; i < argc && !s->gone; i++) {
+        if (s->program)
+                worst = send_one(s, s->program);
+        for (int i = optind; i < argc && !s->gone && !s->program; i++) {
                 int r = send_one(s, argv[i]);
 
                 worst = r > worst ? r : worst;
@@ -306,6 +359,8 @@ static int send_run(int argc, char **argv)
         struct cause cause = { "" };
         int r = request_init(&s.request, &cause) == 0 ? -1 : usage_error("send", "%s", cause.text);
 
+        wishes_init(&s.wishes);
+        wishes_flags(options, OPTIONS_COUNT);
         if (r < 0)
                 r = parse_flags(&s, argc, argv);
         if (r < 0) {
@@ -318,13 +373,26 @@ static int send_run(int argc, char **argv)
         for (int i = 0; i < s.accepted; i++)
                 free(s.ids[i]);
         free(s.ids);
+        free(s.program);
+        wishes_fini(&s.wishes);
         request_fini(&s.request);
         return r;
 }
 
+static void more_help(void)
+{
+        struct buf text;
+
+        buf_init(&text, 1 << 16);
+        if (wishes_help(&text, wrap_width(STDOUT_FILENO)) == 0)
+                fwrite(buf_data(&text), 1, buf_len(&text), stdout);
+        buf_fini(&text);
+}
+
 const struct verb verb_send = {
         .name = "send",
-        .line = "have a script run in the background",
+        .line = "have a script, a program or a URL done in the background",
         .help = help,
+        .more_help = more_help,
         .run = send_run,
 };

@@ -1,5 +1,7 @@
 /* sendoff show: the record of a job, for people or as JSON. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cmd/flags.h"
 #include "cmd/talk.h"
@@ -18,38 +20,91 @@ static void number(const json_t *object, const char *label, const char *key)
                 printf("%-14s %lld\n", label, (long long)json_integer_value(value));
 }
 
-static void print_runs(const json_t *runs)
+static const char *connection_words(const json_t *run)
 {
-        for (size_t i = 0; i < json_array_size(runs); i++) {
-                const json_t *run = json_array_get(runs, i);
-                const json_t *status = json_object_get(run, "status");
+        static const char *const words[] = { "", "aborted", "timed out", "aborted and timed out" };
+        json_int_t status = json_integer_value(json_object_get(run, "connection_status"));
 
-                printf("run %-10lld %s  %s - %s",
-                       (long long)json_integer_value(json_object_get(run, "number")),
-                       json_text(run, "outcome"), json_text(run, "started_at"),
-                       json_text(run, "ended_at")[0] ? json_text(run, "ended_at") : "…");
-                if (json_is_integer(status))
-                        printf("  status %lld", (long long)json_integer_value(status));
-                printf("  connection status %lld\n",
-                       (long long)json_integer_value(json_object_get(run, "connection_status")));
-                if (json_text(run, "reason")[0])
-                        printf("               %s\n", json_text(run, "reason"));
-        }
+        return words[status & 3];
+}
+
+static void part(const json_t *run, const char *key, const char *format)
+{
+        const json_t *value = json_object_get(run, key);
+        char text[64];
+
+        if (!json_is_integer(value))
+                return;
+        snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(value));
+        printf(", %s %s", format, text);
+}
+
+static void print_run(const json_t *run)
+{
+        const json_t *rss = json_object_get(run, "peak_rss_kb"), *cpu = json_object_get(run, "cpu_ms");
+
+        printf("run %-10lld %s to %s\n", (long long)json_integer_value(json_object_get(run, "number")),
+               json_text(run, "started_at"),
+               json_text(run, "ended_at")[0] ? json_text(run, "ended_at") : "now");
+        printf("%-14s %s", "", json_text(run, "outcome"));
+        if (connection_words(run)[0])
+                printf(", %s", connection_words(run));
+        part(run, "status", "status");
+        part(run, "exit_code", "exit code");
+        part(run, "signal", "signal");
+        if (json_is_integer(cpu))
+                printf(", %.3f s CPU", (double)json_integer_value(cpu) / 1000);
+        if (json_is_integer(rss))
+                printf(", %.1f MB at most", (double)json_integer_value(rss) / 1024);
+        putchar('\n');
+        line("", json_text(run, "reason"));
+}
+
+static void print_progress(const json_t *progress)
+{
+        const json_t *total = json_object_get(progress, "total");
+
+        if (!json_is_object(progress))
+                return;
+        printf("%-14s %lld", "progress", (long long)json_integer_value(json_object_get(progress, "done")));
+        if (json_is_integer(total))
+                printf("/%lld", (long long)json_integer_value(total));
+        printf(" %s\n", json_text(progress, "note"));
+}
+
+static void print_options(const json_t *options)
+{
+        char *text = json_object_size(options) ? json_dumps(options, JSON_COMPACT) : NULL;
+
+        line("asked", text ? text : "");
+        free(text);
 }
 
 static void print_job(const json_t *job)
 {
+        const json_t *runs = json_object_get(job, "runs");
+        bool program = strcmp(json_text(job, "runner"), "exec") == 0;
+
         line("id", json_text(job, "id"));
         line("state", json_text(job, "state"));
         line("waiting for", json_text(job, "waiting_for"));
-        printf("%-14s %s %s\n", "target", json_text(job, "method"), json_text(job, "target"));
+        printf("%-14s %s%s%s\n", "target", program ? "" : json_text(job, "method"), program ? "" : " ",
+               json_text(job, "target"));
         line("created", json_text(job, "created_at"));
         line("finished", json_text(job, "finished_at"));
+        print_progress(json_object_get(job, "progress"));
         number(job, "status", "status");
+        number(job, "exit code", "exit_code");
+        number(job, "retries left", "retries_left");
         number(job, "crashes", "crashes");
         line("reason", json_text(job, "reason"));
+        print_options(json_object_get(job, "options"));
+        line("retry of", json_text(job, "retry_of"));
+        line("retried as", json_text(job, "retried_as"));
+        line("then of", json_text(job, "then_of"));
         line("location", json_text(job, "location"));
-        print_runs(json_object_get(job, "runs"));
+        for (size_t i = 0; i < json_array_size(runs); i++)
+                print_run(json_array_get(runs, i));
 }
 
 static int show_one(struct talk *t, const char *id, bool as_json)
