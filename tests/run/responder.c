@@ -128,16 +128,17 @@ static void big_head(int fd)
 }
 
 /* Leaves somebody behind who holds the connection. */
-static void orphan(void)
+static void orphan(int fd)
 {
         pid_t child = fork();
+        char text[32];
 
         if (child == 0) {
                 alarm(120); /* the test kills it */
                 for (;;)
                         pause();
         }
-        fprintf(stderr, "orphan %d\n", (int)child);
+        record(fd, FCGI_STDERR, text, (size_t)snprintf(text, sizeof(text), "orphan %d\n", (int)child));
         _exit(child > 0 ? 9 : 1);
 }
 
@@ -178,7 +179,7 @@ static void answer(int fd, const struct request *request)
         } else if (strcmp(how, "exit") == 0) {
                 _exit(7);
         } else if (strcmp(how, "orphan") == 0) {
-                orphan();
+                orphan(fd);
         } else if (strcmp(how, "stderr") == 0) {
                 record(fd, FCGI_STDERR, "one ", 4);
                 record(fd, FCGI_STDERR, "two", 3);

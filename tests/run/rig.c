@@ -50,22 +50,17 @@ static void on_freed(void *arg)
         ((struct rig *)arg)->freed++;
 }
 
-void rig_open(struct rig *rig, char *const *words, unsigned workers, uint64_t requests_max)
+static void rig_open_config(struct rig *rig, struct pool_config config)
 {
-        struct pool_config config = {
-                .loop = &rig->loop,
-                .self = rig_self(),
-                .argv = words,
-                .workers = workers,
-                .requests_max = requests_max,
-                .backoff_ms_max = 400,
-                .freed = on_freed,
-                .arg = rig,
-        };
         struct cause cause = { "" };
         char *runtime;
 
         memset(rig, 0, sizeof(*rig));
+        config.loop = &rig->loop;
+        config.self = rig_self();
+        config.backoff_ms_max = 400;
+        config.freed = on_freed;
+        config.arg = rig;
         snprintf(rig->folder, sizeof(rig->folder), "/tmp/sendoff-run-XXXXXX");
         assert_non_null(mkdtemp(rig->folder));
         runtime = rig_path(rig, "run");
@@ -76,6 +71,17 @@ void rig_open(struct rig *rig, char *const *words, unsigned workers, uint64_t re
         uv_timer_start(&rig->tick, on_tick, 2, 2);
         assert_int_equal(pool_new(&rig->pool, &config, &cause), 0);
         free(runtime);
+}
+
+void rig_open(struct rig *rig, char *const *words, unsigned workers, uint64_t requests_max)
+{
+        rig_open_config(
+                rig, (struct pool_config){ .argv = words, .workers = workers, .requests_max = requests_max });
+}
+
+void rig_open_outside(struct rig *rig, const char *where, unsigned connections)
+{
+        rig_open_config(rig, (struct pool_config){ .outside = where, .workers = connections });
 }
 
 void rig_open_php(struct rig *rig, unsigned workers, uint64_t requests_max)
@@ -283,7 +289,9 @@ void call_init(struct call *call, struct rig *rig, const char *method, const cha
         spool_init(&call->request.body, -1, 256 << 20, 256 << 20);
         buf_init(&call->headers_in, JOB_HEADERS_MAX * 4);
         buf_init(&call->data, 128 << 20);
-        buf_init(&call->log, RUN_LOG_MAX);
+        buf_init(&call->log, 64 << 10);
+        buf_init(&call->control, 1 << 20);
+        call->limits.grace_ms = 5000;
 }
 
 void call_fini(struct call *call)
@@ -301,6 +309,7 @@ void call_fini(struct call *call)
         buf_fini(&call->headers_in);
         buf_fini(&call->data);
         buf_fini(&call->log);
+        buf_fini(&call->control);
 }
 
 void call_header(struct call *call, const char *name, const char *value)
@@ -352,6 +361,17 @@ static void on_log(void *arg, struct slice bytes)
         assert_int_equal(buf_append_slice(&call->log, bytes), 0);
 }
 
+static void on_control(void *arg, struct slice line)
+{
+        struct call *call = arg;
+
+        call->broken_promises += call->ended || line.len == 0;
+        assert_int_equal(buf_append_slice(&call->control, line), 0);
+        assert_int_equal(buf_append(&call->control, "\n", 1), 0);
+        if (call->on_control)
+                call->on_control(call);
+}
+
 static void on_end(void *arg, const struct job_run *how)
 {
         struct call *call = arg;
@@ -364,7 +384,7 @@ static void on_end(void *arg, const struct job_run *how)
                 call->on_end(call);
 }
 
-static const struct run_handlers handlers = { on_head, on_data, on_log, on_end };
+static const struct run_handlers handlers = { on_head, on_data, on_log, on_control, on_end };
 
 int call_try(struct call *call, struct cause *cause)
 {
@@ -373,6 +393,8 @@ int call_try(struct call *call, struct cause *cause)
         char *file = mem_printf("%s%s", TEST_SITE, name);
         struct cgi_script script = { TEST_SITE, file, name, call->path_info };
         struct fcgi_params params;
+        struct pool_request wanted = { &params, &call->request.body, call->own_control };
+        struct cgi_sink sink = cgi_sink_params(&params);
         int r;
 
         if (call->one_program)
@@ -380,13 +402,15 @@ int call_try(struct call *call, struct cause *cause)
         free(call->request.headers);
         call->request.headers = buf_take(&call->headers_in);
         fcgi_params_init(&params, 1);
-        r = cgi_env_build(&params, &call->request, &script, &call->context, cause);
+        r = cgi_env_build(&sink, &call->request, &script, &call->context, cause);
         if (r == 0)
-                r = pool_start(call->rig->pool, &params, &call->request.body, &handlers, call, &call->run);
-        if (r != 0)
+                r = pool_start(call->rig->pool, &wanted, &handlers, call, &call->run);
+        if (r != 0) {
                 fcgi_params_fini(&params);
-        else
+        } else {
                 call->pid = run_pid(call->run);
+                run_set_limits(call->run, &call->limits);
+        }
         free(name);
         free(file);
         return r;
@@ -422,11 +446,26 @@ void call_run(struct call *call)
         call_until_end(call);
 }
 
+static const char *text_of(struct buf *bytes)
+{
+        assert_int_equal(buf_append(bytes, "", 1), 0);
+        bytes->end--;
+        return buf_data(bytes);
+}
+
 const char *call_text(struct call *call)
 {
-        assert_int_equal(buf_append(&call->data, "", 1), 0);
-        call->data.end--;
-        return buf_data(&call->data);
+        return text_of(&call->data);
+}
+
+const char *call_control(struct call *call)
+{
+        return text_of(&call->control);
+}
+
+const char *call_log(struct call *call)
+{
+        return text_of(&call->log);
 }
 
 char *call_get(struct rig *rig, const char *target)

@@ -33,18 +33,21 @@ struct call {
         struct buf headers_in;
         bool one_program; /* document root as script, as for --worker-for / */
         const char *path_info;
+        bool own_control;
+        struct run_limits limits; /* set when it has started; a grace of five seconds to begin with */
         struct run *run;
         int pid;
 
         bool ended, headed;
         int status;
-        char *headers; /* the reply's, "Name: value\n" lines */
-        struct buf data, log;
+        char *headers;                 /* the reply's, "Name: value\n" lines */
+        struct buf data, log, control; /* control: lines, each with its end */
         uint64_t data_bytes;
         bool count_only; /* data is not kept */
         struct job_run how;
         void (*on_head)(struct call *call);
         void (*on_data)(struct call *call);
+        void (*on_control)(struct call *call);
         void (*on_end)(struct call *call);
         bool paused;
         unsigned broken_promises; /* data while paused, after the end, before the head */
@@ -57,6 +60,7 @@ int responder_main(void);
 void rig_open(struct rig *rig, char *const *words, unsigned workers, uint64_t requests_max);
 void rig_open_php(struct rig *rig, unsigned workers, uint64_t requests_max);
 void rig_open_responder(struct rig *rig, unsigned workers);
+void rig_open_outside(struct rig *rig, const char *where, unsigned connections);
 void rig_close(struct rig *rig); /* stops the pool; fails when a handle is left on the loop */
 int rig_setup_php(void **state); /* for cmocka: one worker each */
 int rig_setup_responder(void **state);
@@ -87,5 +91,7 @@ void call_run(struct call *call); /* start, and until the end */
 char *call_get(struct rig *rig, const char *target);
 void call_expect(struct rig *rig, const char *target, const char *text); /* a GET must be answered so */
 const char *call_text(struct call *call);                                /* data, NUL-terminated */
+const char *call_control(struct call *call);
+const char *call_log(struct call *call);
 
 #endif

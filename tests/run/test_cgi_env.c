@@ -347,10 +347,12 @@ static void encode(struct fcgi_params *params, const struct cgi_script *script, 
                                        .remote = address,
                                        .local = address };
         const struct cgi_context context = { .minor = 1 };
+        struct cgi_sink sink = cgi_sink_params(params);
         struct cause cause = { "" };
 
         fcgi_params_init(params, 1);
-        assert_int_equal(cgi_env_build(params, &request, script, &context, &cause), 0);
+        assert_int_equal(cgi_env_build(&sink, &request, script, &context, &cause), 0);
+        assert_int_equal(fcgi_params_end(params), 0);
 }
 
 static bool has_bytes(const struct fcgi_params *params, struct slice bytes)

@@ -38,7 +38,7 @@ static void answers_hello(void **state)
         assert_int_equal(call.how.connection_status, 0);
         assert_int_equal(call.how.exit_code, -1);
         assert_int_equal(call.how.signal, 0);
-        assert_int_equal(call.how.cpu_ms, -1);
+        assert_in_range(call.how.cpu_ms, 0, 10000);
         assert_int_equal(call.how.peak_rss_kb, -1);
         assert_string_equal(call.how.reason, "");
         call_fini(&call);
@@ -89,8 +89,7 @@ static void a_fatal_error_is_a_500_with_its_message_in_the_log(void **state)
         assert_int_equal(call.how.outcome, RUN_FAILED);
         assert_int_equal(call.how.status, 500);
         assert_string_equal(call.how.reason, "the script answered 500 Internal Server Error");
-        assert_int_equal(buf_append(&call.log, "", 1), 0);
-        assert_non_null(strstr(buf_data(&call.log), "there_is_no_such_function"));
+        assert_non_null(strstr(call_log(&call), "there_is_no_such_function"));
         call_fini(&call);
         php_still_serves(*state);
 }
@@ -112,8 +111,7 @@ static void error_log_arrives_as_log(void **state)
 
         get(&call, *state, "/log.php");
         assert_string_equal(call_text(&call), "logged");
-        assert_int_equal(buf_append(&call.log, "", 1), 0);
-        assert_non_null(strstr(buf_data(&call.log), "a line for the log"));
+        assert_non_null(strstr(call_log(&call), "a line for the log"));
         call_fini(&call);
 }
 
@@ -318,22 +316,26 @@ static void a_worker_that_closes_the_connection_is_killed_and_reaped(void **stat
 }
 
 /* The orphan has the connection and the worker's stderr open, and the listener: none of it may be waited for.
- */
+ * It goes with the worker that has left it behind. */
 static void a_program_left_behind_delays_the_end_only_a_little(void **state)
 {
         struct call call;
+        int orphan = 0;
 
         get(&call, *state, "/x?orphan");
         assert_int_equal(call.how.outcome, RUN_CRASHED);
         assert_int_equal(call.how.exit_code, 9);
+        assert_int_equal(sscanf(call_log(&call), "orphan %d", &orphan), 1);
         call_fini(&call);
+        rig_until_dead(*state, orphan);
         call_expect(*state, "/x", "0 bytes");
-        assert_int_equal(kill(-call.pid, SIGKILL), 0); /* it was still there */
 }
 
 /* ---- replies of no use ---- */
 
-static void fails_502(struct rig *rig, const char *target, const char *reason)
+/* starts: of workers, with the one that answers in the end. A program that is not PHP is asked to end with
+ * SIGTERM, and the responder dies of it. */
+static void fails_502(struct rig *rig, const char *target, const char *reason, unsigned starts)
 {
         struct call call;
 
@@ -346,42 +348,43 @@ static void fails_502(struct rig *rig, const char *target, const char *reason)
         assert_int_equal(call.data_bytes, 0);
         call_fini(&call);
         call_expect(rig, "/x", "0 bytes");
-        assert_int_equal(rig_stats(rig).started, 1);
+        assert_int_equal(rig_stats(rig).started, starts);
+        assert_int_equal(rig_stats(rig).died, 0);
 }
 
 static void a_reply_of_nothing_is_a_502(void **state)
 {
-        fails_502(*state, "/x?empty", "without a reply");
+        fails_502(*state, "/x?empty", "without a reply", 1);
 }
 
 static void half_a_head_is_a_502(void **state)
 {
-        fails_502(*state, "/x?half", "within the head");
+        fails_502(*state, "/x?half", "within the head", 1);
 }
 
 static void a_malformed_head_is_a_502(void **state)
 {
-        fails_502(*state, "/x?malformed", "malformed");
+        fails_502(*state, "/x?malformed", "malformed", 2);
 }
 
 static void a_malformed_head_ends_the_run_though_the_script_goes_on(void **state)
 {
-        fails_502(*state, "/x?malformed-silent", "malformed");
+        fails_502(*state, "/x?malformed-silent", "malformed", 2);
 }
 
 static void a_head_too_large_is_a_502_that_names_the_limit(void **state)
 {
-        fails_502(*state, "/x?bighead", "65536 bytes");
+        fails_502(*state, "/x?bighead", "65536 bytes", 2);
 }
 
 static void what_is_not_fastcgi_is_a_502(void **state)
 {
-        fails_502(*state, "/x?version", "version");
+        fails_502(*state, "/x?version", "version", 2);
 }
 
 static void a_refusal_by_the_worker_is_a_502(void **state)
 {
-        fails_502(*state, "/x?overloaded", "protocol status 2");
+        fails_502(*state, "/x?overloaded", "protocol status 2", 1);
 }
 
 static void a_head_in_single_bytes_is_put_together(void **state)
@@ -412,8 +415,7 @@ static void stderr_records_arrive_as_log(void **state)
         struct call call;
 
         get(&call, *state, "/x?stderr");
-        assert_int_equal(buf_append(&call.log, "", 1), 0);
-        assert_string_equal(buf_data(&call.log), "one two");
+        assert_string_equal(call_log(&call), "one two");
         assert_int_equal(call.how.outcome, RUN_SUCCEEDED);
         call_fini(&call);
 }

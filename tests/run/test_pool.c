@@ -133,12 +133,10 @@ static void recycling_waits_for_a_script_without_its_caller(void **state)
         call_init(&call, &rig, "GET", target);
         call_start(&call);
         rig_until_file(&rig, begun);
-        run_hang_up(call.run);
-        call_until_end(&call);
-        assert_int_equal(rig_stats(&rig).started, 1);
-        assert_false(rig_is_dead(call.pid));
+        run_hang_up(call.run, "the caller hung up");
+        assert_int_equal(rig_stats(&rig).busy, 1);
         rig_touch(until);
-        rig_until_file(&rig, done);
+        call_until_end(&call);
         got = rig_read_file(done);
         wanted = mem_printf("0 %d", call.pid); /* by its own end, not by SIGTERM */
         assert_string_equal(got, wanted);
@@ -329,8 +327,7 @@ static void stopping_puts_back_what_runs_and_ends_what_does_not(void **state)
         call_init(&gone, &rig, "GET", target);
         call_start(&gone);
         rig_until_file(&rig, begun);
-        run_hang_up(gone.run);
-        call_until_end(&gone);
+        run_hang_up(gone.run, "the caller hung up");
         unlink(begun);
         call_init(&call, &rig, "GET", target);
         call_start(&call);
@@ -342,6 +339,10 @@ static void stopping_puts_back_what_runs_and_ends_what_does_not(void **state)
         assert_string_equal(call.how.reason, "the server is shutting down");
         assert_int_equal(call.how.connection_status, 0);
         assert_true(rig_is_dead(call.pid));
+        assert_true(gone.ended);
+        assert_int_equal(gone.how.outcome, RUN_STOPPED);
+        assert_string_equal(gone.how.reason, "the caller hung up");
+        assert_int_equal(gone.how.connection_status, CONNECTION_ABORTED);
         assert_true(rig_is_dead(gone.pid));
         assert_true(rig_is_dead(idle));
         assert_int_not_equal(access(socket, F_OK), 0);
@@ -514,11 +515,11 @@ static void a_libfcgi_program_will_do(void **state)
         target = mem_printf("/x?%s", until);
         call_init(&call, &rig, "GET", target);
         call_start(&call);
-        run_hang_up(call.run);
-        call_until_end(&call);
-        assert_int_equal(call.how.outcome, RUN_STOPPED);
+        run_hang_up(call.run, "the caller hung up");
         assert_int_equal(rig_stats(&rig).busy, 1);
         rig_touch(until);
+        call_until_end(&call);
+        assert_int_equal(call.how.outcome, RUN_STOPPED);
         rig_until_free(&rig, 1);
         got = mem_printf("GET %d ", call.pid);
         call_expect(&rig, "/x", got);

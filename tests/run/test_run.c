@@ -74,15 +74,17 @@ static void a_silent_script_runs_to_its_end_without_its_caller(void **state)
         script_init(&script, &call, rig, "/silent.php", "");
         call_start(&call);
         rig_until_file(rig, script.begun);
-        run_hang_up(call.run);
-        assert_false(call.ended); /* only from the loop */
-        call_until_end(&call);
-        assert_hung_up(&call);
+        run_hang_up(call.run, "the caller hung up");
+        for (int i = 0; i < 20; i++)
+                uv_run(&rig->loop, UV_RUN_ONCE);
+        assert_false(call.ended); /* not before the script has */
         assert_int_equal(rig_stats(rig).busy, 1);
         assert_int_equal(rig_stats(rig).free, 0);
         rig_touch(script.until);
+        call_until_end(&call);
+        assert_hung_up(&call);
         assert_done(&script, 0, call.pid);
-        rig_until_free(rig, 1);
+        assert_int_equal(rig_stats(rig).free, 1);
         php_still_serves(rig);
         assert_int_equal(rig_stats(rig).started, 1);
         call_fini(&call);
@@ -105,7 +107,7 @@ static void a_writing_script_is_aborted_without_its_caller(void **state)
         call.count_only = true;
         call_start(&call);
         rig_until(rig, has_data, &call);
-        run_hang_up(call.run);
+        run_hang_up(call.run, "the caller hung up");
         call_until_end(&call);
         assert_hung_up(&call);
         assert_done(&script, 1, call.pid);
@@ -119,7 +121,7 @@ static void a_writing_script_is_aborted_without_its_caller(void **state)
 static void hang_up_here(struct call *call)
 {
         if (call->run)
-                run_hang_up(call->run);
+                run_hang_up(call->run, "the caller hung up");
 }
 
 static void a_handler_may_hang_up(void **state)
@@ -158,11 +160,11 @@ static void hanging_up_before_the_body_is_written_waits_for_it(void **state)
         call.request.method = mem_dup("POST");
         call_body(&call, bytes, 20 << 20);
         call_start(&call);
-        run_hang_up(call.run);
-        call_until_end(&call);
-        assert_hung_up(&call);
+        run_hang_up(call.run, "the caller hung up");
         rig_until_file(rig, script.begun); /* so it has been started, on the whole request */
         rig_touch(script.until);
+        call_until_end(&call);
+        assert_hung_up(&call);
         assert_done(&script, 0, call.pid);
         call_fini(&call);
         script_fini(&script);
@@ -180,9 +182,10 @@ static void a_worker_that_dies_without_its_caller_is_replaced(void **state)
         script_init(&script, &call, rig, "/silent.php", "");
         call_start(&call);
         rig_until_file(rig, script.begun);
-        run_hang_up(call.run);
-        call_until_end(&call);
+        run_hang_up(call.run, "the caller hung up");
         assert_int_equal(kill(call.pid, SIGKILL), 0);
+        call_until_end(&call);
+        assert_hung_up(&call);
         php_still_serves(rig);
         assert_int_equal(rig_stats(rig).died, 1);
         call_fini(&call);
@@ -191,7 +194,7 @@ static void a_worker_that_dies_without_its_caller_is_replaced(void **state)
 
 /* ---- stop ---- */
 
-static void a_stopped_run_ends_when_its_worker_is_reaped(void **state)
+static void a_stopped_script_sees_its_time_limit_and_the_worker_lives_on(void **state)
 {
         struct rig *rig = *state;
         struct script script;
@@ -201,27 +204,27 @@ static void a_stopped_run_ends_when_its_worker_is_reaped(void **state)
         script_init(&script, &call, rig, "/silent.php", "");
         call_start(&call);
         rig_until_file(rig, script.begun);
-        run_stop(call.run, "somebody said so");
-        run_stop(call.run, "twice");
-        run_hang_up(call.run);
+        run_stop(call.run, CONNECTION_ABORTED, "somebody said so");
+        run_stop(call.run, CONNECTION_ABORTED, "twice");
         assert_false(call.ended);
         call_until_end(&call);
         assert_int_equal(call.how.outcome, RUN_STOPPED);
-        assert_string_equal(call.how.reason, "somebody said so");
-        assert_int_equal(call.how.connection_status, 1);
-        assert_true(rig_is_dead(call.pid));
-        assert_int_not_equal(access(script.done, F_OK), 0);
+        assert_string_equal(call.how.reason, "somebody said so; then twice");
+        assert_int_equal(call.how.connection_status, CONNECTION_ABORTED);
+        assert_int_equal(call.how.status, 500);
+        assert_non_null(strstr(call_log(&call), "Maximum execution time"));
+        assert_done(&script, 2, call.pid);
         call_fini(&call);
         script_fini(&script);
         php_still_serves(rig);
-        assert_int_equal(rig_stats(rig).died, 0); /* our own doing */
-        assert_int_equal(rig_stats(rig).started, 2);
+        assert_int_equal(rig_stats(rig).died, 0);
+        assert_int_equal(rig_stats(rig).started, 1);
 }
 
 static void stop_here(struct call *call)
 {
         if (call->run)
-                run_stop(call->run, "stopped by a handler");
+                run_stop(call->run, CONNECTION_ABORTED, "stopped by a handler");
 }
 
 static void a_handler_may_stop(void **state)
@@ -231,10 +234,11 @@ static void a_handler_may_stop(void **state)
         call_init(&call, *state, "GET", "/hello.php");
         call.on_head = stop_here;
         call_run(&call);
-        assert_int_equal(call.how.outcome, RUN_STOPPED);
-        assert_true(rig_is_dead(call.pid));
+        assert_int_equal(call.how.outcome, RUN_STOPPED); /* though its whole reply was there */
+        assert_string_equal(call_text(&call), "hello");
         call_fini(&call);
         php_still_serves(*state);
+        assert_int_equal(rig_stats(*state).started, 1);
 }
 
 static void pause_here(struct call *call)
@@ -258,7 +262,7 @@ static void a_paused_run_can_be_stopped(void **state)
         rig_until_free(rig, 1);
         call_start(&call);
         rig_until(rig, is_paused, &call);
-        run_stop(call.run, "enough");
+        run_stop(call.run, CONNECTION_ABORTED, "enough");
         call_until_end(&call);
         assert_int_equal(call.how.outcome, RUN_STOPPED);
         assert_true(rig_is_dead(call.pid));
@@ -276,7 +280,7 @@ static void a_paused_run_can_be_hung_up(void **state)
         rig_until_free(rig, 1);
         call_start(&call);
         rig_until(rig, is_paused, &call);
-        run_hang_up(call.run);
+        run_hang_up(call.run, "the caller hung up");
         call_until_end(&call);
         assert_hung_up(&call);
         assert_int_equal(call.data_bytes, 0);
@@ -456,7 +460,7 @@ static int tests(void)
                 PHP(a_handler_may_hang_up),
                 PHP(hanging_up_before_the_body_is_written_waits_for_it),
                 PHP(a_worker_that_dies_without_its_caller_is_replaced),
-                PHP(a_stopped_run_ends_when_its_worker_is_reaped),
+                PHP(a_stopped_script_sees_its_time_limit_and_the_worker_lives_on),
                 PHP(a_handler_may_stop),
                 PHP(a_paused_run_can_be_stopped),
                 PHP(a_paused_run_can_be_hung_up),
