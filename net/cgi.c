@@ -28,7 +28,7 @@ size_t cgi_head_length(struct slice bytes, size_t *scanned)
         return 0;
 }
 
-static bool is_hop_by_hop(struct slice name)
+bool cgi_is_hop_by_hop(struct slice name)
 {
         static const struct slice names[] = {
                 { "connection", 10 }, { "keep-alive", 10 }, { "transfer-encoding", 17 },
@@ -75,7 +75,7 @@ static int take_field(struct cgi_head *out, struct http1_header h, struct cause 
                 out->close = out->close || http1_has_token(&h, 1, h.name, SLICE("close"));
                 return 0;
         }
-        if (is_hop_by_hop(h.name))
+        if (cgi_is_hop_by_hop(h.name))
                 return 0;
         if (slice_eq_nocase(h.name, SLICE("content-length"))) {
                 bool again = out->has_length;

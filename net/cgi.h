@@ -23,6 +23,10 @@ struct cgi_head {
         bool close; /* the script said Connection: close */
 };
 
+/* Fields of the one connection they come on (RFC 9110, 7.6.1): Connection, Keep-Alive, Transfer-Encoding,
+ * Upgrade, Trailer, TE and Proxy-*. */
+bool cgi_is_hop_by_hop(struct slice name);
+
 /* Length of the head including its empty line, 0 when more is to come. *scanned as in http1_head_length. */
 size_t cgi_head_length(struct slice bytes, size_t *scanned);
 /* 0, or -EPROTO with the reason in cause (no colon, a name that is no token, control bytes, a status outside

@@ -15,15 +15,19 @@
 struct curl_library {
         void *handle;
         __typeof__(curl_global_init) *global_init;
+        __typeof__(curl_version_info) *version_info;
         __typeof__(curl_easy_init) *easy_init;
         __typeof__(curl_easy_cleanup) *easy_cleanup;
-        __typeof__(curl_easy_reset) *easy_reset;
         __typeof__(curl_easy_setopt) *easy_setopt;
         __typeof__(curl_easy_getinfo) *easy_getinfo;
         __typeof__(curl_easy_pause) *easy_pause;
         __typeof__(curl_easy_strerror) *easy_strerror;
-        __typeof__(curl_slist_append) *slist_append;
-        __typeof__(curl_slist_free_all) *slist_free_all;
+        __typeof__(curl_free) *free;
+        __typeof__(curl_url) *url;
+        __typeof__(curl_url_cleanup) *url_cleanup;
+        __typeof__(curl_url_set) *url_set;
+        __typeof__(curl_url_get) *url_get;
+        __typeof__(curl_url_strerror) *url_strerror;
         __typeof__(curl_multi_init) *multi_init;
         __typeof__(curl_multi_cleanup) *multi_cleanup;
         __typeof__(curl_multi_setopt) *multi_setopt;
@@ -34,7 +38,7 @@ struct curl_library {
         __typeof__(curl_multi_assign) *multi_assign;
 };
 
-/* 0, or < 0 with the sentence. Stays loaded until the program ends. */
+/* 0, or < 0 with the sentence. Stays loaded until the program ends; again is harmless. */
 int curl_library_load(struct curl_library *library, struct cause *cause) __attribute__((warn_unused_result));
 
 #endif

@@ -1,189 +1,344 @@
-/* The http runner: see http.h. The good path: a libcurl handle is set up and added; the reply's head is
- * collected field by field, its body handed on as it comes; when libcurl says DONE the run is over.
+/* The http runner: see http.h. The good path: a libcurl handle is set up and, from the loop, added; the
+ * reply's head is collected line by line, its body handed on as it comes; when libcurl says that it has
+ * ended, the run is over.
  *
- * How it fails: libcurl's code becomes a sentence with host and port, and the question whether another try
- * can help. The guard looks at each address as a socket is opened for it, redirects included. Stopping
- * removes the handle, which closes what is under way; `end` follows from the loop. */
+ *             turn             head            libcurl: ended
+ *   WAITING ────────▶ ASKING ───────▶ ANSWERING ──────────────▶ over
+ *                      ▲  │ a redirect, of which nothing is handed on; ended
+ *                      └──┘
+ *
+ * Redirects are followed here, not by libcurl, which would repeat a custom method after a 303: the reply's
+ * head decides, and the handle is added again with the next URL, at another origin without the request's
+ * credentials. The guard looks at each address as a socket is made for it.
+ *
+ * How it fails: libcurl's code becomes a sentence (http_reason.c), unless we have ended the transfer
+ * ourselves and said why. What comes from outside (stop, resume) takes effect in the desk's next turn on the
+ * loop: libcurl may be on the stack, and no callback may come from within a call.
+ *
+ * How it closes: a stopped run's handle is removed, which closes its connection. A minute after the last run
+ * the connections that were kept are closed, too. */
 #include "run/http.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <netdb.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
-#include "base/log.h"
 #include "base/mem.h"
-#include "net/cidr.h"
 #include "run/curl_library.h"
+#include "run/http_guard.h"
 #include "run/http_loop.h"
+#include "run/http_reason.h"
+#include "run/http_reply.h"
 #include "run/http_request.h"
+#include "run/http_url.h"
 #include "run/runner.h"
 
-#define SPARE_MAX 64 /* handles kept for the next runs */
+#define REST_MS    60000      /* from the last run to closing the connections */
+#define WASTED_MAX (64 << 10) /* of a redirect's body: more is not waited for */
 
-struct range_list {
-        struct cidr *ranges;
-        size_t count;
+struct transfer {
+        struct run run;
+        struct http_desk *desk;
+        struct transfer *prev, *next;
+        struct transfer *prev_due, *next_due;
+        CURL *easy;
+        struct http_url url;
+        struct http_fields fields;
+        const char *method; /* of the request under way, after redirects */
+        const struct spool *body;
+        uint64_t body_at;
+        struct http_reply reply;
+        unsigned redirects; /* followed so far */
+        uint64_t got;       /* see http_failure */
+        int status;
+        int64_t length; /* -1 unknown */
+        bool due;       /* in desk->due */
+        bool added;     /* in libcurl's hands */
+        bool headed;    /* the head was handed on */
+        bool following; /* the reply is a redirect that will be followed */
+        bool stopping;  /* ended from outside */
+        bool held;      /* libcurl keeps bytes back, or may */
+        bool ended;     /* as code says, while paused */
+        bool failed;    /* by us: see why and may_pass */
+        bool opened;    /* a socket was made for it */
+        bool over;
+        CURLcode code;
+        int os_error; /* of making a socket, 0 none */
+        bool may_pass;
+        char why[JOB_REASON_MAX];     /* once failed */
+        char refused[JOB_REASON_MAX]; /* the guard has refused an address */
+        char error[CURL_ERROR_SIZE];
 };
 
 struct http_desk {
-        struct http_config config;
+        uv_loop_t *uv;
         struct curl_library curl;
         struct http_loop loop;
-        struct range_list deny, allow;
+        struct http_guard guard;
+        int64_t connect_timeout_ms;
+        unsigned redirects_max, connections_max;
         char *ca_file;
-        struct http_run *runs;
-        CURL *spare[SPARE_MAX];
-        unsigned spares;
+        struct transfer *transfers;
+        struct transfer *due; /* for the next turn */
+        unsigned alive;       /* structs, that is: also those whose handles are closing */
+        bool open;            /* the handles are there */
+        uv_timer_t turn, rest;
+        unsigned closing; /* handles */
         bool stopping;
         void (*stopped)(void *arg);
         void *stopped_arg;
-        uv_timer_t stop_timer; /* so that `stopped` comes from the loop */
 };
 
-struct http_run {
-        struct run run;
-        struct http_desk *desk;
-        CURL *easy;
-        struct curl_slist *fields;
-        const struct spool *body;
-        uint64_t body_at;
-        uv_timer_t later; /* ended from outside: run_over must come from the loop */
-        struct buf head;  /* "Status: 200 OK" and the fields, as a CGI reply has them */
-        bool head_done, held_back, ended, bad_head;
-        bool done; /* while paused: over as soon as it is resumed */
-        CURLcode code;
-        bool refused; /* by the guard */
-        uint64_t received;
-        int status;
-        char reason[JOB_REASON_MAX];
-        char error[CURL_ERROR_SIZE];
-        struct http_run *prev, *next;
-};
-
-static struct http_run *of(struct run *run)
+static struct transfer *of(struct run *run)
 {
-        return (struct http_run *)run;
+        return (struct transfer *)run;
+}
+
+/* ---- the desk's turn ---- */
+
+static void on_turn(uv_timer_t *timer);
+
+static void be_due(struct transfer *t)
+{
+        struct http_desk *desk = t->desk;
+
+        if (t->due || t->over)
+                return;
+        t->due = true;
+        DL_APPEND2(desk->due, t, prev_due, next_due);
+        if (!uv_is_active((uv_handle_t *)&desk->turn))
+                uv_timer_start(&desk->turn, on_turn, 0, 0);
+}
+
+static void not_due(struct transfer *t)
+{
+        if (!t->due)
+                return;
+        t->due = false;
+        DL_DELETE2(t->desk->due, t, prev_due, next_due);
+}
+
+/* ---- the end ---- */
+
+static void desk_check_down(struct http_desk *desk);
+static void on_rest(uv_timer_t *timer);
+
+static void transfer_free(struct run *run)
+{
+        struct transfer *t = of(run);
+        struct http_desk *desk = t->desk;
+
+        free(t);
+        desk->alive--;
+        desk_check_down(desk);
+}
+
+/* Gives back what was set up for it; libcurl has not got it any more. */
+static void transfer_drop(struct transfer *t)
+{
+        const struct curl_library *curl = &t->desk->curl;
+
+        curl->easy_cleanup(t->easy); /* NULL is fine */
+        http_url_fini(&t->url);
+        http_fields_fini(&t->fields);
+        http_reply_fini(&t->reply);
+}
+
+static void transfer_release(struct transfer *t)
+{
+        if (t->added)
+                http_loop_remove(&t->desk->loop, t->easy);
+        t->added = false;
+}
+
+__attribute__((format(printf, 3, 4))) static void transfer_fail(struct transfer *t, bool may_pass,
+                                                                const char *format, ...)
+{
+        va_list args;
+
+        if (t->failed)
+                return;
+        t->failed = true;
+        t->may_pass = may_pass;
+        va_start(args, format);
+        vsnprintf(t->why, sizeof(t->why), format, args);
+        va_end(args);
+}
+
+static void explain(const struct transfer *t, struct job_run *how)
+{
+        const struct curl_library *curl = &t->desk->curl;
+        struct http_failure f = { .code = t->code,
+                                  .where = t->url.where,
+                                  .host = t->url.host,
+                                  .error = t->error[0] ? t->error : curl->easy_strerror(t->code),
+                                  .os_error = t->os_error,
+                                  .head_done = t->headed,
+                                  .got = t->got,
+                                  .body = t->body ? t->body->len : 0,
+                                  .length = t->length,
+                                  .connect_ms = t->desk->connect_timeout_ms };
+        curl_off_t resolved = 0, connected = 0, sent = 0;
+        long os_error = 0;
+
+        curl->easy_getinfo(t->easy, CURLINFO_NAMELOOKUP_TIME_T, &resolved);
+        curl->easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &connected);
+        curl->easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+        curl->easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_error);
+        f.resolved = t->opened || resolved > 0;
+        f.connected = connected > 0;
+        f.sent = (uint64_t)sent;
+        if (!f.os_error)
+                f.os_error = (int)os_error;
+        http_reason(&f, how);
+}
+
+static void transfer_result(const struct transfer *t, struct job_run *how)
+{
+        *how = run_result(RUN_FAILED);
+        how->status = t->status;
+        if (t->failed) {
+                memcpy(how->reason, t->why, sizeof(how->reason));
+                how->may_pass = t->may_pass;
+        } else if (t->code == CURLE_COULDNT_CONNECT && t->refused[0] && !t->opened) {
+                memcpy(how->reason, t->refused, sizeof(how->reason));
+        } else if (t->code != CURLE_OK) {
+                explain(t, how);
+        } else if (!t->headed) { /* 101, say */
+                snprintf(how->reason, sizeof(how->reason), "what %s answered is no reply", t->url.where);
+                how->may_pass = true;
+        } else {
+                how->outcome = RUN_SUCCEEDED;
+        }
+}
+
+static void transfer_finish(struct transfer *t)
+{
+        struct http_desk *desk = t->desk;
+        struct job_run how;
+
+        t->over = true;
+        transfer_result(t, &how);
+        transfer_release(t);
+        not_due(t);
+        transfer_drop(t);
+        DL_DELETE(desk->transfers, t);
+        if (!desk->transfers)
+                uv_timer_start(&desk->rest, on_rest, REST_MS, 0);
+        run_over(&t->run, &how);
 }
 
 /* ---- the guard ---- */
 
-static bool any_holds(const struct range_list *list, const struct sockaddr *address)
-{
-        for (size_t i = 0; i < list->count; i++)
-                if (cidr_holds(&list->ranges[i], address))
-                        return true;
-        return false;
-}
-
 /* CURLOPT_OPENSOCKETFUNCTION: the address is what the name was resolved to. */
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-        struct http_run *h = arg;
-        char host[NI_MAXHOST] = "?";
+        struct transfer *t = arg;
+        char text[HTTP_ADDRESS_SIZE];
+        int fd;
 
         (void)purpose;
-        if (any_holds(&h->desk->deny, &address->addr) && !any_holds(&h->desk->allow, &address->addr)) {
-                getnameinfo(&address->addr, address->addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
-                snprintf(h->reason, sizeof(h->reason),
-                         "the address %s is refused (options http_deny, http_allow)", host);
-                h->refused = true;
+        if (http_guard_refuses(&t->desk->guard, &address->addr)) {
+                http_guard_text(&address->addr, address->addrlen, text);
+                if (strstr(t->url.host, text))
+                        snprintf(t->refused, sizeof(t->refused), "%.100s is refused (option http_deny)",
+                                 text);
+                else
+                        snprintf(t->refused, sizeof(t->refused),
+                                 "%.100s, the address of %.300s, is refused (option http_deny)", text,
+                                 t->url.host);
                 return CURL_SOCKET_BAD;
         }
-        return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        if (fd < 0) {
+                t->os_error = errno;
+                return CURL_SOCKET_BAD;
+        }
+        t->opened = true;
+        return fd;
 }
 
 /* ---- the reply ---- */
 
-static void head_failed(struct http_run *h, const char *why)
+static bool has_no_body(const struct transfer *t, int status)
 {
-        h->bad_head = true;
-        snprintf(h->reason, sizeof(h->reason), "the target's reply cannot be used: %s", why);
+        return strcmp(t->method, "HEAD") == 0 || status == 204 || status == 304;
 }
 
-/* A status line begins a new head: of a redirect that is followed, of a 100. */
-static void begin_head(struct http_run *h, struct slice line)
-{
-        struct slice rest = line, version;
-
-        slice_cut(&rest, ' ', &version);
-        buf_clear(&h->head);
-        if (!rest.ptr || buf_printf(&h->head, "Status: %.*s\r\n", SLICE_ARG(rest)) != 0)
-                head_failed(h, "its status line is malformed");
-}
-
-static struct slice without_end(struct slice line)
-{
-        while (line.len && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r'))
-                line.len--;
-        return line;
-}
-
-static void give_head(struct http_run *h)
+static int give_head(struct transfer *t, struct cause *cause)
 {
         struct cgi_head head;
-        struct cause cause = { "" };
+        int r = http_reply_head(&t->reply, &head, cause);
 
-        h->head_done = true;
-        if (h->bad_head)
-                return;
-        if (buf_append_str(&h->head, "\r\n") != 0) {
-                head_failed(h, "its head is too large");
-        } else if (cgi_head_parse(buf_slice(&h->head), &head, &cause) < 0) {
-                head_failed(h, cause.text);
-        } else {
-                h->status = head.status;
-                h->run.handlers.head(h->run.arg, &head);
-        }
+        if (r < 0)
+                return r;
+        t->headed = true;
+        t->status = head.status;
+        t->got = 0;
+        t->length = head.has_length && !has_no_body(t, head.status) ? (int64_t)head.content_length : -1;
+        if (!t->run.gone)
+                t->run.handlers.head(t->run.arg, &head);
+        http_reply_fini(&t->reply);
+        return 0;
+}
+
+static int take_head(struct transfer *t, struct cause *cause)
+{
+        unsigned max = t->desk->redirects_max;
+        struct slice location;
+
+        if (max == 0 || !http_is_redirect(t->reply.status) || !http_reply_location(&t->reply, &location))
+                return give_head(t, cause);
+        if (t->redirects == max)
+                return cause_set(cause, -ELOOP, "it is one more redirect after %u (option http_redirects)",
+                                 max);
+        t->following = true;
+        return 0;
 }
 
 /* CURLOPT_HEADERFUNCTION: a line at a time, with its end. */
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
 {
-        struct http_run *h = arg;
-        struct slice line = without_end((struct slice){ bytes, size * count });
-        char why[64];
+        struct transfer *t = arg;
+        struct cause cause = { "" };
+        int r;
 
-        run_heard(&h->run);
-        if (h->head_done || line.len == 0) /* trailers; the end of a head, which may not be the last one */
-                return size * count;
-        if (slice_starts(line, SLICE("HTTP/"))) {
-                begin_head(h, line);
-        } else if (!h->bad_head &&
-                   (buf_append_slice(&h->head, line) != 0 || buf_append_str(&h->head, "\r\n") != 0)) {
-                snprintf(why, sizeof(why), "its head is longer than %d bytes", CGI_HEAD_MAX);
-                head_failed(h, why);
-        }
-        return h->bad_head ? 0 : size * count;
-}
-
-static void give_data(struct http_run *h, struct slice bytes)
-{
-        h->received += bytes.len;
-        if (!h->run.gone)
-                h->run.handlers.data(h->run.arg, bytes);
+        run_heard(&t->run);
+        if (!t->headed)
+                t->got += size * count;
+        r = http_reply_line(&t->reply, (struct slice){ bytes, size * count }, &cause);
+        if (r == HTTP_REPLY_HEAD)
+                r = take_head(t, &cause);
+        if (r < 0)
+                transfer_fail(t, r == -EPROTO || r == -ENOMEM, "the reply of %s cannot be used: %s",
+                              t->url.where, cause.text);
+        return r < 0 ? 0 : size * count;
 }
 
 /* CURLOPT_WRITEFUNCTION */
 static size_t on_data(char *bytes, size_t size, size_t count, void *arg)
 {
-        struct http_run *h = arg;
+        struct transfer *t = arg;
+        size_t len = size * count;
 
-        run_heard(&h->run);
-        if (h->run.paused) {
-                h->held_back = true;
+        run_heard(&t->run);
+        if (t->stopping || (!t->headed && !t->following))
+                return 0;
+        if (t->following) {
+                t->got += len;
+                return t->got > WASTED_MAX ? 0 : len;
+        }
+        if (t->run.paused) {
+                t->held = true;
                 return CURL_WRITEFUNC_PAUSE;
         }
-        if (!h->head_done)
-                give_head(h);
-        if (h->bad_head)
-                return 0;
-        give_data(h, (struct slice){ bytes, size * count });
-        return size * count;
+        t->got += len;
+        t->run.handlers.data(t->run.arg, (struct slice){ bytes, len });
+        return len;
 }
 
 /* ---- the request ---- */
@@ -191,221 +346,188 @@ static size_t on_data(char *bytes, size_t size, size_t count, void *arg)
 /* CURLOPT_READFUNCTION */
 static size_t on_read(char *out, size_t size, size_t count, void *arg)
 {
-        struct http_run *h = arg;
-        ssize_t n = spool_read(h->body, h->body_at, out, size * count);
+        struct transfer *t = arg;
+        ssize_t n = spool_read(t->body, t->body_at, out, size * count);
 
-        run_heard(&h->run);
-        if (n < 0) {
-                snprintf(h->reason, sizeof(h->reason), "the request's body could not be read: %s",
-                         strerror((int)-n));
+        run_heard(&t->run);
+        if (n <= 0) {
+                transfer_fail(t, true, "the request's body cannot be read: %s",
+                              n < 0 ? strerror((int)-n) : "it is shorter than it was");
                 return CURL_READFUNC_ABORT;
         }
-        h->body_at += (uint64_t)n;
+        t->body_at += (uint64_t)n;
         return (size_t)n;
 }
 
-/* CURLOPT_SEEKFUNCTION: a request that is sent again, on a fresh connection or after a redirect. */
+/* CURLOPT_SEEKFUNCTION: the request is sent again, on a fresh connection. */
 static int on_seek(void *arg, curl_off_t offset, int origin)
 {
-        struct http_run *h = arg;
+        struct transfer *t = arg;
 
-        if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > h->body->len)
+        if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->body->len)
                 return CURL_SEEKFUNC_CANTSEEK;
-        h->body_at = (uint64_t)offset;
+        t->body_at = (uint64_t)offset;
         return CURL_SEEKFUNC_OK;
 }
 
-static void set_common(const struct http_desk *desk, CURL *easy)
+static void set_common(struct transfer *t)
 {
-        const struct curl_library *curl = &desk->curl;
+        const struct http_desk *desk = t->desk;
+        __typeof__(curl_easy_setopt) *set = desk->curl.easy_setopt;
+        CURL *easy = t->easy;
 
-        curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-        curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-        curl->easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-        curl->easy_setopt(easy, CURLOPT_PROXY, "");
-        curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-        curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)desk->config.connect_timeout_ms);
-        curl->easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-        curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-        curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-        if (desk->ca_file)
-                curl->easy_setopt(easy, CURLOPT_CAINFO, desk->ca_file);
-        if (desk->config.redirects_max > 0) {
-                curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-                curl->easy_setopt(easy, CURLOPT_MAXREDIRS, (long)desk->config.redirects_max);
+        set(easy, CURLOPT_NOSIGNAL, 1L);
+        set(easy, CURLOPT_QUICK_EXIT, 1L); /* removing it does not wait for the resolver */
+        set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+        set(easy, CURLOPT_PROXY, "");
+        set(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+        set(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)desk->connect_timeout_ms);
+        set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+        set(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+        set(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+        if (desk->ca_file) {
+                set(easy, CURLOPT_CAINFO, desk->ca_file);
+                set(easy, CURLOPT_CAPATH, NULL);
         }
+        set(easy, CURLOPT_PRIVATE, t);
+        set(easy, CURLOPT_ERRORBUFFER, t->error);
+        set(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+        set(easy, CURLOPT_OPENSOCKETDATA, t);
+        set(easy, CURLOPT_HEADERFUNCTION, on_header);
+        set(easy, CURLOPT_HEADERDATA, t);
+        set(easy, CURLOPT_WRITEFUNCTION, on_data);
+        set(easy, CURLOPT_WRITEDATA, t);
+        set(easy, CURLOPT_READFUNCTION, on_read);
+        set(easy, CURLOPT_READDATA, t);
+        set(easy, CURLOPT_SEEKFUNCTION, on_seek);
+        set(easy, CURLOPT_SEEKDATA, t);
 }
 
-static void set_callbacks(const struct curl_library *curl, struct http_run *h)
+static void transfer_add(struct transfer *t)
 {
-        CURL *easy = h->easy;
-
-        curl->easy_setopt(easy, CURLOPT_PRIVATE, h);
-        curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, h->error);
-        curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-        curl->easy_setopt(easy, CURLOPT_OPENSOCKETDATA, h);
-        curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-        curl->easy_setopt(easy, CURLOPT_HEADERDATA, h);
-        curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
-        curl->easy_setopt(easy, CURLOPT_WRITEDATA, h);
-        curl->easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
-        curl->easy_setopt(easy, CURLOPT_READDATA, h);
-        curl->easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
-        curl->easy_setopt(easy, CURLOPT_SEEKDATA, h);
-}
-
-/* ---- the end ---- */
-
-static void http_free_run(struct run *run)
-{
-        struct http_run *h = of(run);
-
-        buf_fini(&h->head);
-        free(h);
-}
-
-static void later_closed(uv_handle_t *handle)
-{
-        struct http_run *h = handle->data;
-
-        run_unref(&h->run);
-}
-
-static void drop_easy(struct http_run *h)
-{
-        struct http_desk *desk = h->desk;
-
-        if (!h->easy)
+        t->opened = false;
+        t->refused[0] = '\0';
+        t->error[0] = '\0';
+        t->os_error = 0;
+        t->body_at = t->got = 0;
+        http_request_set(&t->desk->curl, t->easy, t->method, t->body, &t->fields);
+        if (http_loop_add(&t->desk->loop, t->easy) < 0) {
+                transfer_fail(t, true, "out of memory for libcurl");
+                transfer_finish(t);
                 return;
-        desk->curl.multi_remove_handle(desk->loop.multi, h->easy);
-        if (desk->spares < SPARE_MAX) {
-                desk->curl.easy_reset(h->easy);
-                desk->spare[desk->spares++] = h->easy;
-        } else {
-                desk->curl.easy_cleanup(h->easy);
         }
-        h->easy = NULL;
-        desk->curl.slist_free_all(h->fields);
-        h->fields = NULL;
+        t->added = true;
 }
 
-static void check_stopped(struct http_desk *desk);
-
-static void http_over(struct http_run *h, struct job_run *how)
+/* The reply is a redirect: the same again with its URL. */
+static void transfer_follow(struct transfer *t)
 {
-        struct http_desk *desk = h->desk;
+        struct slice location = SLICE("");
+        struct cause cause = { "" };
+        const char *method = http_redirect_method(t->reply.status, t->method);
+        char from[sizeof(t->url.where)];
+        bool left = false;
 
-        drop_easy(h);
-        DL_DELETE(desk->runs, h);
-        uv_close((uv_handle_t *)&h->later, later_closed);
-        run_over(&h->run, how);
-        check_stopped(desk);
-}
-
-/* Whether another try can help. */
-static bool code_may_pass(CURLcode code)
-{
-        switch (code) {
-        case CURLE_UNSUPPORTED_PROTOCOL:
-        case CURLE_URL_MALFORMAT:
-        case CURLE_PEER_FAILED_VERIFICATION:
-        case CURLE_SSL_CACERT_BADFILE:
-        case CURLE_SSL_CERTPROBLEM:
-        case CURLE_TOO_MANY_REDIRECTS:
-        case CURLE_ABORTED_BY_CALLBACK:
-        case CURLE_BAD_FUNCTION_ARGUMENT:
-                return false;
-        default:
-                return true;
+        memcpy(from, t->url.where, sizeof(from));
+        http_reply_location(&t->reply, &location);
+        if (http_url_follow(&t->url, t->easy, location, &left, &cause) < 0) {
+                transfer_fail(t, false, "the redirect of %s leads to no URL: %s", from, cause.text);
+                transfer_finish(t);
+                return;
         }
-}
-
-static void explain(const struct http_run *h, CURLcode code, struct job_run *how)
-{
-        const char *error = h->error[0] ? h->error : h->desk->curl.easy_strerror(code);
-
-        if (h->reason[0])
-                snprintf(how->reason, sizeof(how->reason), "%s", h->reason);
-        else if (h->head_done || h->received)
-                snprintf(how->reason, sizeof(how->reason),
-                         "the reply was cut short after %" PRIu64 " bytes: %.300s", h->received, error);
-        else
-                snprintf(how->reason, sizeof(how->reason), "no answer: %.400s", error);
-        how->may_pass = !h->refused && !h->bad_head && code_may_pass(code);
-        if (h->bad_head)
-                how->status = 502;
-}
-
-static void http_finish(struct http_run *h)
-{
-        struct job_run how = run_result(RUN_SUCCEEDED);
-        CURLcode code = h->code;
-
-        if (code == CURLE_OK && !h->head_done)
-                give_head(h); /* a reply without a body */
-        how.status = h->status;
-        if (code != CURLE_OK || h->bad_head) {
-                how.outcome = RUN_FAILED;
-                explain(h, code, &how);
+        if (left)
+                http_fields_leave_origin(&t->fields);
+        if (strcmp(method, t->method) != 0) {
+                t->method = method;
+                t->body = NULL;
+                http_fields_leave_body(&t->fields);
         }
-        http_over(h, &how);
+        t->redirects++;
+        t->following = false;
+        http_reply_clear(&t->reply);
+        transfer_add(t);
 }
 
-static void http_ended(void *arg, CURL *easy, CURLcode code)
+/* ---- on the loop ---- */
+
+static void on_ended(void *arg, CURL *easy, CURLcode code)
 {
         struct http_desk *desk = arg;
-        struct http_run *h = NULL;
+        struct transfer *t = NULL;
 
-        desk->curl.easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&h);
-        if (h->ended)
-                return; /* on_later comes */
-        h->done = true;
-        h->code = code;
-        if (!h->run.paused)
-                http_finish(h);
+        desk->curl.easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
+        transfer_release(t);
+        t->ended = true;
+        t->code = code;
+        if (t->following && !t->failed && !t->stopping) {
+                t->ended = false;
+                transfer_follow(t);
+        } else if (!t->run.paused) {
+                transfer_finish(t);
+        }
+}
+
+/* What libcurl has kept back comes at once, in here. It refuses when there is no connection yet; then it has
+ * kept back nothing. */
+static void transfer_go_on(struct transfer *t)
+{
+        CURLcode code;
+
+        t->held = false;
+        code = t->desk->curl.easy_pause(t->easy, CURLPAUSE_CONT);
+        if (code != CURLE_OK && code != CURLE_BAD_FUNCTION_ARGUMENT)
+                on_ended(t->desk, t->easy, code);
+}
+
+static void transfer_turn(struct transfer *t)
+{
+        if (t->stopping || (t->ended && !t->run.paused)) {
+                transfer_finish(t);
+        } else if (!t->added && !t->ended) {
+                transfer_add(t);
+        } else if (t->held && !t->run.paused) {
+                transfer_go_on(t);
+        }
+}
+
+/* Whoever becomes due in here gets the next turn. */
+static void on_turn(uv_timer_t *timer)
+{
+        struct http_desk *desk = timer->data;
+        struct transfer *last = desk->due ? desk->due->prev_due : NULL, *t = NULL;
+
+        while (desk->due && t != last) {
+                t = desk->due;
+                not_due(t);
+                transfer_turn(t);
+        }
+        if (desk->due)
+                uv_timer_start(timer, on_turn, 0, 0);
 }
 
 /* ---- what the runner offers ---- */
 
-static void on_later(uv_timer_t *timer)
-{
-        struct job_run how = run_result(RUN_STOPPED);
-        struct http_run *h = timer->data;
-
-        if (h->done && !h->ended) {
-                http_finish(h);
-                return;
-        }
-        how.status = h->status;
-        http_over(h, &how);
-}
-
 static void http_end_now(struct run *run)
 {
-        struct http_run *h = of(run);
+        struct transfer *t = of(run);
 
-        if (h->ended)
-                return;
-        h->ended = true;
-        uv_timer_start(&h->later, on_later, 0, 0);
+        t->stopping = true;
+        be_due(t);
 }
 
 static void http_pause(struct run *run)
 {
-        (void)run; /* the next piece is held back by libcurl */
+        struct transfer *t = of(run);
+
+        if (!t->added)
+                return;
+        t->held = true;
+        t->desk->curl.easy_pause(t->easy, CURLPAUSE_RECV);
 }
 
 static void http_resume(struct run *run)
 {
-        struct http_run *h = of(run);
-
-        if (h->done)
-                uv_timer_start(&h->later, on_later, 0, 0);
-        if (!h->held_back || h->done)
-                return;
-        h->held_back = false;
-        h->desk->curl.easy_pause(h->easy, CURLPAUSE_CONT);
-        http_loop_poke(&h->desk->loop);
+        be_due(of(run));
 }
 
 static const struct runner http_runner = {
@@ -415,137 +537,146 @@ static const struct runner http_runner = {
         .hang_up = http_end_now,
         .ask = http_end_now,
         .kill = http_end_now,
-        .free = http_free_run,
+        .free = transfer_free,
 };
 
-static int desk_open(struct http_desk *desk, struct cause *cause)
-{
-        int r = curl_library_load(&desk->curl, cause);
+/* ---- the desk ---- */
 
-        if (r < 0 || desk->loop.multi)
-                return r;
-        r = http_loop_open(&desk->loop, desk->config.loop, &desk->curl, http_ended, desk);
-        if (r < 0)
-                return cause_set(cause, r, "out of memory for libcurl");
-        desk->curl.multi_setopt(desk->loop.multi, CURLMOPT_MAXCONNECTS, (long)desk->config.connections_max);
-        return 0;
+static void on_rest(uv_timer_t *timer)
+{
+        struct http_desk *desk = timer->data;
+
+        http_loop_rest(&desk->loop);
+}
+
+static void desk_open(struct http_desk *desk)
+{
+        if (desk->open)
+                return;
+        desk->open = true;
+        uv_timer_init(desk->uv, &desk->turn);
+        uv_timer_init(desk->uv, &desk->rest);
+        desk->turn.data = desk->rest.data = desk;
+        uv_unref((uv_handle_t *)&desk->rest);
+        http_loop_init(&desk->loop, desk->uv, &desk->curl, desk->connections_max, on_ended, desk);
+}
+
+static struct transfer *transfer_new(struct http_desk *desk, const struct http_request *request,
+                                     struct cause *cause)
+{
+        struct transfer *t = mem_alloc(sizeof(*t));
+        struct cause why = { "" };
+
+        t->desk = desk;
+        t->method = request->request->method;
+        t->body = &request->request->body;
+        t->length = -1;
+        http_reply_init(&t->reply);
+        http_fields_init(&t->fields, request);
+        t->easy = desk->curl.easy_init();
+        if (!t->easy)
+                cause_set(cause, 0, "out of memory for libcurl");
+        if (t->easy && http_url_init(&t->url, &desk->curl, t->easy, request->request->target, &why) == 0)
+                return t;
+        if (t->easy)
+                cause_set(cause, 0, "this is no URL: %s", why.text);
+        transfer_drop(t);
+        free(t);
+        return NULL;
 }
 
 int http_start(struct http_desk *desk, const struct http_request *request,
                const struct run_handlers *handlers, void *arg, struct run **out, struct cause *cause)
 {
-        struct http_run *h;
-        int r = desk_open(desk, cause);
+        struct transfer *t;
+        int r = curl_library_load(&desk->curl, cause);
 
         if (r < 0)
                 return r;
-        h = mem_alloc(sizeof(*h));
-        h->desk = desk;
-        h->body = &request->request->body;
-        h->easy = desk->spares ? desk->spare[--desk->spares] : desk->curl.easy_init();
-        h->fields = http_request_fields(&desk->curl, request);
-        if (!h->easy || !h->fields) {
-                if (h->easy)
-                        desk->curl.easy_cleanup(h->easy);
-                desk->curl.slist_free_all(h->fields);
-                free(h);
-                return cause_set(cause, -ENOMEM, "out of memory for the request");
-        }
-        buf_init(&h->head, CGI_HEAD_MAX + 64);
-        run_init(&h->run, &http_runner, desk->config.loop, handlers, arg);
-        uv_timer_init(desk->config.loop, &h->later);
-        h->later.data = h;
-        run_ref(&h->run);
-        set_common(desk, h->easy);
-        http_request_set(&desk->curl, h->easy, request, h->fields);
-        set_callbacks(&desk->curl, h);
-        DL_APPEND(desk->runs, h);
-        desk->curl.multi_add_handle(desk->loop.multi, h->easy);
-        *out = &h->run;
+        if (desk->stopping)
+                return cause_set(cause, -ECANCELED, "the server is shutting down");
+        desk_open(desk);
+        t = transfer_new(desk, request, cause);
+        if (!t)
+                return -EINVAL;
+        run_init(&t->run, &http_runner, desk->uv, handlers, arg);
+        set_common(t);
+        desk->alive++;
+        DL_APPEND(desk->transfers, t);
+        uv_timer_stop(&desk->rest);
+        be_due(t);
+        *out = &t->run;
         return 0;
-}
-
-/* ---- life ---- */
-
-static int parse_list(struct range_list *list, char *const *texts, struct cause *cause)
-{
-        size_t count = 0;
-        int r = 0;
-
-        while (texts && texts[count])
-                count++;
-        list->ranges = mem_alloc((count + 1) * sizeof(*list->ranges));
-        for (; list->count < count && r == 0; list->count++)
-                r = cidr_parse(texts[list->count], &list->ranges[list->count], cause);
-        return r;
 }
 
 int http_new(struct http_desk **out, const struct http_config *config, struct cause *cause)
 {
-        struct http_desk *desk = mem_alloc(sizeof(*desk));
-        int r;
+        struct http_desk *desk;
+        struct http_guard guard;
+        int r = http_guard_init(&guard, config->deny, config->allow, cause);
 
         *out = NULL;
-        desk->config = *config;
-        desk->ca_file = config->ca_file ? mem_dup(config->ca_file) : NULL;
-        r = parse_list(&desk->deny, config->deny, cause);
-        if (r == 0)
-                r = parse_list(&desk->allow, config->allow, cause);
-        if (r < 0) {
-                http_free(desk);
+        if (r < 0)
                 return r;
-        }
+        desk = mem_alloc(sizeof(*desk));
+        desk->uv = config->loop;
+        desk->guard = guard;
+        desk->connect_timeout_ms = config->connect_timeout_ms;
+        desk->redirects_max = config->redirects_max;
+        desk->connections_max = config->connections_max;
+        desk->ca_file = mem_dup(config->ca_file);
         *out = desk;
         return 0;
+}
+
+static void handle_closed(struct http_desk *desk)
+{
+        if (--desk->closing == 0)
+                desk->stopped(desk->stopped_arg);
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+        handle_closed(handle->data);
 }
 
 static void loop_closed(uv_handle_t *handle)
 {
         struct http_loop *loop = handle->data;
-        struct http_desk *desk = loop->arg;
 
-        desk->stopped(desk->stopped_arg);
+        handle_closed(loop->arg);
 }
 
-static void on_stop(uv_timer_t *timer)
+static void desk_check_down(struct http_desk *desk)
 {
-        uv_close((uv_handle_t *)timer, NULL);
-        check_stopped(timer->data);
-}
-
-static void check_stopped(struct http_desk *desk)
-{
-        if (!desk->stopping || desk->runs || !uv_is_closing((uv_handle_t *)&desk->stop_timer))
+        if (!desk->stopping || desk->alive || desk->closing)
                 return;
-        desk->stopping = false;
-        while (desk->spares)
-                desk->curl.easy_cleanup(desk->spare[--desk->spares]);
-        if (desk->loop.multi)
-                http_loop_close(&desk->loop, loop_closed);
-        else
-                desk->stopped(desk->stopped_arg);
+        desk->closing = 3;
+        uv_close((uv_handle_t *)&desk->turn, timer_closed);
+        uv_close((uv_handle_t *)&desk->rest, timer_closed);
+        http_loop_close(&desk->loop, loop_closed);
 }
 
 void http_stop(struct http_desk *desk, void (*done)(void *arg), void *arg)
 {
-        struct http_run *h, *next;
+        struct transfer *t;
 
+        desk_open(desk); /* for what comes from the loop */
         desk->stopping = true;
         desk->stopped = done;
         desk->stopped_arg = arg;
-        uv_timer_init(desk->config.loop, &desk->stop_timer);
-        desk->stop_timer.data = desk;
-        uv_timer_start(&desk->stop_timer, on_stop, 0, 0);
-        DL_FOREACH_SAFE (desk->runs, h, next)
-                run_put_back(&h->run, "the server is shutting down");
+        DL_FOREACH (desk->transfers, t)
+                run_put_back(&t->run, "the server is shutting down");
+        desk_check_down(desk);
 }
 
 void http_free(struct http_desk *desk)
 {
         if (!desk)
                 return;
-        free(desk->deny.ranges);
-        free(desk->allow.ranges);
+        if (desk->open)
+                http_loop_rest(&desk->loop);
+        http_guard_fini(&desk->guard);
         free(desk->ca_file);
         free(desk);
 }

@@ -1,5 +1,5 @@
-/* See http_loop.h. libcurl says which sockets and which timeout it waits for; the loop tells it what
- * happened. What has ended is collected in the check phase, outside of libcurl's own callbacks. */
+/* See http_loop.h. libcurl says which sockets and which timeout it waits for, the loop tells it what
+ * happened, and after each time what has ended is collected. */
 #include "run/http_loop.h"
 
 #include <errno.h>
@@ -11,23 +11,25 @@ struct watched {
         uv_poll_t poll;
         struct http_loop *loop;
         curl_socket_t fd;
+        int events;
 };
 
 static void http_loop_act(struct http_loop *l, curl_socket_t fd, int events)
 {
-        int running;
+        CURLMsg *message;
+        int count;
 
-        l->curl->multi_socket_action(l->multi, fd, events, &running);
-        l->active = true;
+        l->curl->multi_socket_action(l->multi, fd, events, &count);
+        while ((message = l->curl->multi_info_read(l->multi, &count)))
+                if (message->msg == CURLMSG_DONE)
+                        l->ended(l->arg, message->easy_handle, message->data.result);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
         struct watched *w = poll->data;
-        int flags = 0;
+        int flags = status < 0 ? CURL_CSELECT_IN | CURL_CSELECT_OUT : 0; /* so that it asks the socket why */
 
-        if (status < 0)
-                flags = CURL_CSELECT_ERR;
         if (events & UV_READABLE)
                 flags |= CURL_CSELECT_IN;
         if (events & UV_WRITABLE)
@@ -40,6 +42,21 @@ static void watched_closed(uv_handle_t *handle)
         free(handle->data);
 }
 
+static struct watched *watch(struct http_loop *l, curl_socket_t fd)
+{
+        struct watched *w = mem_alloc(sizeof(*w));
+
+        w->loop = l;
+        w->fd = fd;
+        w->poll.data = w;
+        if (uv_poll_init(l->loop, &w->poll, fd) < 0) {
+                free(w);
+                return NULL;
+        }
+        l->curl->multi_assign(l->multi, fd, w);
+        return w;
+}
+
 /* CURLMOPT_SOCKETFUNCTION */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
@@ -48,27 +65,19 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
 
         (void)easy;
         if (what == CURL_POLL_REMOVE) {
-                if (w) {
-                        l->curl->multi_assign(l->multi, fd, NULL);
-                        uv_poll_stop(&w->poll);
+                if (w)
                         uv_close((uv_handle_t *)&w->poll, watched_closed);
-                }
                 return 0;
         }
-        if (!w) {
-                w = mem_alloc(sizeof(*w));
-                w->loop = l;
-                w->fd = fd;
-                w->poll.data = w;
-                if (uv_poll_init(l->loop, &w->poll, fd) < 0) {
-                        free(w);
-                        return -1;
-                }
-                l->curl->multi_assign(l->multi, fd, w);
-        }
-        uv_poll_start(&w->poll,
-                      (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0),
-                      on_poll);
+        if (!w)
+                w = watch(l, fd);
+        if (!w)
+                return -1;
+        w->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+        if (w->events)
+                uv_poll_start(&w->poll, w->events, on_poll);
+        else
+                uv_poll_stop(&w->poll);
         return 0;
 }
 
@@ -90,49 +99,56 @@ static int on_timer(CURLM *multi, long ms, void *arg)
         return 0;
 }
 
-static void on_check(uv_check_t *check)
+void http_loop_init(struct http_loop *l, uv_loop_t *loop, const struct curl_library *curl,
+                    unsigned connections_max, void (*ended)(void *arg, CURL *easy, CURLcode code), void *arg)
 {
-        struct http_loop *l = check->data;
-        CURLMsg *message;
-        int left;
-
-        if (!l->active)
-                return;
-        l->active = false;
-        while ((message = l->curl->multi_info_read(l->multi, &left)))
-                if (message->msg == CURLMSG_DONE)
-                        l->ended(l->arg, message->easy_handle, message->data.result);
+        *l = (struct http_loop){
+                .curl = curl, .loop = loop, .connections_max = connections_max, .ended = ended, .arg = arg
+        };
+        uv_timer_init(loop, &l->timer);
+        l->timer.data = l;
 }
 
-int http_loop_open(struct http_loop *l, uv_loop_t *loop, const struct curl_library *curl,
-                   void (*ended)(void *arg, CURL *easy, CURLcode code), void *arg)
+static int http_loop_open(struct http_loop *l)
 {
-        CURLM *multi = curl->multi_init();
+        const struct curl_library *curl = l->curl;
 
-        if (!multi)
+        l->multi = curl->multi_init();
+        if (!l->multi)
                 return -ENOMEM;
-        *l = (struct http_loop){ .curl = curl, .multi = multi, .loop = loop, .ended = ended, .arg = arg };
-        uv_timer_init(loop, &l->timer);
-        uv_check_init(loop, &l->check);
-        l->timer.data = l->check.data = l;
-        uv_check_start(&l->check, on_check);
-        uv_unref((uv_handle_t *)&l->check);
-        curl->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-        curl->multi_setopt(multi, CURLMOPT_SOCKETDATA, l);
-        curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
-        curl->multi_setopt(multi, CURLMOPT_TIMERDATA, l);
+        curl->multi_setopt(l->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+        curl->multi_setopt(l->multi, CURLMOPT_SOCKETDATA, l);
+        curl->multi_setopt(l->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+        curl->multi_setopt(l->multi, CURLMOPT_TIMERDATA, l);
+        curl->multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)l->connections_max);
         return 0;
+}
+
+int http_loop_add(struct http_loop *l, CURL *easy)
+{
+        int r = l->multi ? 0 : http_loop_open(l);
+
+        if (r == 0 && l->curl->multi_add_handle(l->multi, easy) != CURLM_OK)
+                r = -ENOMEM;
+        return r;
+}
+
+void http_loop_remove(struct http_loop *l, CURL *easy)
+{
+        l->curl->multi_remove_handle(l->multi, easy);
+}
+
+void http_loop_rest(struct http_loop *l)
+{
+        if (!l->multi)
+                return;
+        l->curl->multi_cleanup(l->multi);
+        l->multi = NULL;
+        uv_timer_stop(&l->timer);
 }
 
 void http_loop_close(struct http_loop *l, uv_close_cb closed)
 {
-        l->curl->multi_cleanup(l->multi);
-        l->multi = NULL;
-        uv_close((uv_handle_t *)&l->check, NULL);
+        http_loop_rest(l);
         uv_close((uv_handle_t *)&l->timer, closed);
-}
-
-void http_loop_poke(struct http_loop *l)
-{
-        uv_timer_start(&l->timer, on_timeout, 0, 0);
 }

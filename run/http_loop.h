@@ -9,21 +9,22 @@
 
 struct http_loop {
         const struct curl_library *curl;
-        CURLM *multi; /* NULL until http_loop_open */
+        CURLM *multi; /* NULL while there is nothing to do */
         uv_loop_t *loop;
         uv_timer_t timer;
-        uv_check_t check;
-        bool active;                                         /* something may have ended */
-        void (*ended)(void *arg, CURL *easy, CURLcode code); /* from the loop only; may remove handles */
+        unsigned connections_max;
+        void (*ended)(void *arg, CURL *easy, CURLcode code);
         void *arg;
 };
 
-/* 0 or -ENOMEM. curl is borrowed and loaded. */
-int http_loop_open(struct http_loop *l, uv_loop_t *loop, const struct curl_library *curl,
-                   void (*ended)(void *arg, CURL *easy, CURLcode code), void *arg)
-        __attribute__((warn_unused_result));
-/* All handles are removed. Closes what it has on the loop; `closed` is called when that is done. */
-void http_loop_close(struct http_loop *l, uv_close_cb closed);
-void http_loop_poke(struct http_loop *l); /* a handle was added or unpaused: go on soon */
+/* curl is borrowed and loaded. `ended` comes from the loop only, outside of libcurl's own callbacks: it may
+ * add and remove handles. */
+void http_loop_init(struct http_loop *l, uv_loop_t *loop, const struct curl_library *curl,
+                    unsigned connections_max, void (*ended)(void *arg, CURL *easy, CURLcode code), void *arg);
+int http_loop_add(struct http_loop *l, CURL *easy) __attribute__((warn_unused_result)); /* 0 or < 0 */
+void http_loop_remove(struct http_loop *l, CURL *easy); /* not from a callback of libcurl */
+/* All handles are removed. Closes the connections that were kept; http_loop_add begins anew. */
+void http_loop_rest(struct http_loop *l);
+void http_loop_close(struct http_loop *l, uv_close_cb closed); /* handle->data is l */
 
 #endif
