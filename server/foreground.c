@@ -96,6 +96,7 @@ static void foreground_adopt(struct foreground *f)
         f->desk->active--;
         f->draft = NULL;
         draft->options.on_abort = policy_of(f);
+        draft->cancel_asked = f->gone; /* stored with it: the record of a crash knows, too */
         draft->reply.status = f->status;
         draft->reply.kept = f->head_sent;
         draft->reply.headers = f->headers;
