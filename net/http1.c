@@ -8,10 +8,20 @@
 
 #define REFUSE(status, ...) cause_set(cause, (status), __VA_ARGS__)
 
+/* False for what begins no head whatever follows: a TLS hello, say. */
+static bool begins_head(struct slice bytes)
+{
+        struct slice first = { bytes.ptr, 1 };
+
+        return bytes.len == 0 || bytes.ptr[0] == '\r' || bytes.ptr[0] == '\n' || http1_is_token(first);
+}
+
 size_t http1_head_length(struct slice bytes, size_t *scanned)
 {
         size_t at = *scanned;
 
+        if (!begins_head(bytes))
+                return 1;
         while (at < bytes.len) {
                 const char *lf = memchr(bytes.ptr + at, '\n', bytes.len - at);
                 size_t i;
@@ -278,6 +288,9 @@ int http1_request_parse(struct slice head, struct http1_request *req, struct cau
         const struct http1_header *expect;
         int r;
 
+        if (!begins_head(head))
+                return REFUSE(400,
+                              "the first byte begins no HTTP request: TLS on a port without it, perhaps");
         if (!head_line(&rest, &line))
                 return REFUSE(400, "the request line does not end in CRLF, or holds a bare CR or a NUL");
         r = parse_request_line(req, line, &authority, cause);

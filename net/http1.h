@@ -56,8 +56,9 @@ struct http1_response {
 
 /* Looks for the end of a head (the empty line). *scanned starts at 0 and remembers how far earlier calls got,
  * so that a head that comes byte by byte is read once. Returns the length of the head including the empty
- * line, or 0 when there is more to come. Empty lines before a request line are not skipped here: drop one
- * CRLF at most before the first byte (RFC 9112, 2.2) with http1_skip_empty. */
+ * line, or 0 when there is more to come; 1 when the first byte begins no head, so that the parser refuses it
+ * at once instead of waiting for a line that never comes. Empty lines before a request line are not skipped
+ * here: drop one CRLF at most before the first byte (RFC 9112, 2.2) with http1_skip_empty. */
 size_t http1_head_length(struct slice bytes, size_t *scanned);
 size_t http1_skip_empty(struct slice bytes); /* 2 when bytes start with CRLF, else 0 */
 

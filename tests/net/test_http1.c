@@ -116,6 +116,25 @@ static void reads_a_slow_head_once(void **state)
         }
 }
 
+static void refuses_what_begins_no_head_at_its_first_byte(void **state)
+{
+        struct slice firsts[] = {
+                SLICE("\x16\x03\x01\x02"), SLICE(" GET / HTTP/1.1\r\n\r\n"), SLICE("{\"a\":"), { "\0", 1 }
+        };
+        struct http1_request req;
+        struct cause cause;
+
+        for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
+                for (size_t n = 1; n <= firsts[i].len; n++) {
+                        size_t scanned = 0;
+
+                        assert_int_equal(http1_head_length((struct slice){ firsts[i].ptr, n }, &scanned), 1);
+                }
+                assert_int_equal(http1_request_parse((struct slice){ firsts[i].ptr, 1 }, &req, &cause), 400);
+                assert_non_null(strstr(cause.text, "first byte"));
+        }
+}
+
 static void skips_one_empty_line(void **state)
 {
         assert_int_equal(http1_skip_empty(SLICE("\r\nGET")), 2);
@@ -600,6 +619,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(finds_the_end_of_a_head),
                 cmocka_unit_test(reads_a_slow_head_once),
+                cmocka_unit_test(refuses_what_begins_no_head_at_its_first_byte),
                 cmocka_unit_test(skips_one_empty_line),
                 cmocka_unit_test(reads_a_request),
                 cmocka_unit_test(tells_no_query_from_an_empty_one),
