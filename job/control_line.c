@@ -127,6 +127,8 @@ int control_line_parse(struct slice line, struct control_line *out, struct cause
         memset(out, 0, sizeof(*out));
         if (line.len > CONTROL_LINE_MAX)
                 return cause_set(cause, -EINVAL, "the line is longer than %d bytes", CONTROL_LINE_MAX);
+        while (rest.len && (rest.ptr[rest.len - 1] == ' ' || rest.ptr[rest.len - 1] == '\t'))
+                rest.len--;
         verb = word_of(&rest);
         if (slice_eq(verb, SLICE("progress")))
                 return parse_progress(rest, out, cause);

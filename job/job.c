@@ -239,13 +239,14 @@ static enum job_state after_crash(struct job *job)
         return job->options.on_crash == JOB_CRASH_HOLD ? JOB_HELD : JOB_READY;
 }
 
-static enum job_state after_put_back(struct job *job)
+/* A run that was killed by the shutdown has done a part of its work, one that never began has not. */
+static enum job_state after_put_back(struct job *job, const struct job_run *run)
 {
         if (job->cancel_asked)
                 return JOB_CANCELLED;
-        if (job->options.on_crash == JOB_CRASH_END)
+        if (job->options.on_crash == JOB_CRASH_END || runs_used_up(job))
                 return JOB_DEAD;
-        return runs_used_up(job) ? JOB_DEAD : JOB_READY;
+        return job->options.on_crash == JOB_CRASH_HOLD && !run->untouched ? JOB_HELD : JOB_READY;
 }
 
 /* Worth another try: it asked for it, or it is a failure that may pass where those count. */
@@ -289,7 +290,7 @@ static enum job_state next_state(struct job *job, const struct job_ending *endin
         case RUN_CRASHED:
                 return after_crash(job);
         case RUN_PUT_BACK:
-                return after_put_back(job);
+                return after_put_back(job, ending->run);
         case RUN_STOPPED:
         case RUN_FAILED:
                 return after_failure(job, ending, now_ms);
@@ -374,13 +375,14 @@ unsigned job_then_targets(const struct job *job, const char *out[2])
 {
         const char *own =
                 job->options.then[job->state == JOB_SUCCEEDED ? JOB_THEN_SUCCESS : JOB_THEN_FAILURE];
+        const char *always = job->options.then[JOB_THEN_ALWAYS];
         unsigned n = 0;
 
         if (!job_state_is_final(job->state))
                 return 0;
         if (own)
                 out[n++] = own;
-        if (job->options.then[JOB_THEN_ALWAYS])
-                out[n++] = job->options.then[JOB_THEN_ALWAYS];
+        if (always && (!own || strcmp(own, always) != 0))
+                out[n++] = always;
         return n;
 }

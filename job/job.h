@@ -69,6 +69,7 @@ struct job_run {
         int64_t peak_rss_kb;         /* -1 unknown */
         char reason[JOB_REASON_MAX]; /* one sentence saying why it failed; "" when it did not */
         bool may_pass;               /* a failure that another run may not have; not stored */
+        bool untouched;              /* put back before anything of it was done; not stored */
 };
 
 /* The stored request. All strings are owned by the job, never NULL. */
@@ -159,7 +160,7 @@ void job_judge(enum job_runner runner, struct job_run *run, struct retry_advice 
  * - failed: its own answer, and not worth another try, or policy.max is 0.
  * - dead: worth another try, but retries, crash budget (JOB_CRASHES_MAX) or JOB_RUNS_MAX are used up; the
  *   reason names the budget. Or cut short or put back, and options.on_crash is JOB_CRASH_END.
- * - ready, held: cut short (options.on_crash); put back: ready. */
+ * - ready, held: cut short, or put back by a shutdown (options.on_crash); put back untouched: ready. */
 struct job_ending {
         const struct job_run *run;
         struct retry_advice advice;
@@ -183,8 +184,8 @@ int job_retry(struct job *job, int64_t now_ms) __attribute__((warn_unused_result
  * set. The body moves out of `from`. */
 struct job *job_again(struct job *from);
 
-/* Which of the job's `then` targets its final state calls for, in `out` (pointers into the job's options):
- * how many, 0 to 2. */
+/* Which of the job's `then` targets its final state calls for, each once, in `out` (pointers into the job's
+ * options): how many, 0 to 2. */
 unsigned job_then_targets(const struct job *job, const char *out[2]);
 
 /* Whether a reply status makes a site job's run a success: below 400. */

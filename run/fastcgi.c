@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/runner.h"
@@ -28,6 +29,7 @@
 
 #define REQUEST_ID     1
 #define DRAIN_MS       1000
+#define LOST_MS        100
 #define CHUNK_BYTES    32768
 #define CHUNKS_AT_ONCE 8          /* of a body, before others get a turn */
 #define HELD_MAX       (64 << 10) /* one read of the connection */
@@ -42,6 +44,7 @@ struct request {
         struct buf out; /* records on their way */
         uv_write_t write;
         bool writing;
+        bool wrote;  /* anything has left */
         bool sent;   /* everything, with the end of STDIN, is handed to libuv */
         bool broken; /* a write failed: the end of the connection says the rest */
 
@@ -56,7 +59,7 @@ struct request {
         bool discard; /* no more data */
         bool leaving; /* the connection is to be closed once the request is written */
         bool dropped; /* it was closed */
-        bool deaf;    /* killed while paused: what is on the connection is not wanted */
+        bool deaf;    /* killed while paused, or paused when killed: what is on the connection is not wanted */
         bool eof, cut;
         bool reset;  /* the connection was reset: not everything we sent was read */
         bool again;  /* the connection was used before */
@@ -125,6 +128,7 @@ static void request_result(struct request *q, struct job_run *how, enum run_outc
         int64_t now_us = worker_cpu_us(q->worker);
 
         *how = run_result(q->failed ? RUN_FAILED : outcome);
+        how->untouched = outcome == RUN_PUT_BACK; /* an outside pool that cannot be reached */
         how->status = q->status;
         how->exit_code = q->app_status ? (int)q->app_status : -1;
         if (now_us >= 0 && q->cpu_before_us >= 0 && now_us >= q->cpu_before_us)
@@ -141,6 +145,7 @@ static void request_finish(struct request *q, enum run_outcome outcome, bool con
         struct pool *pool = w->pool;
         struct job_run how;
 
+        run_settle(&q->run);
         worker_drain_control(w);
         request_result(q, &how, outcome);
         uv_close((uv_handle_t *)&q->later, later_closed);
@@ -166,16 +171,20 @@ static void request_fail(struct request *q, int status, const char *reason)
 static void request_schedule(struct request *q);
 static void request_lost(struct request *q);
 
+static void request_drop(struct request *q)
+{
+        q->dropped = true;
+        worker_leave(q->worker);
+        request_schedule(q);
+}
+
 /* Nothing more is wanted from the connection: it is closed, once the script has its whole request. */
 static void request_leave(struct request *q)
 {
         q->discard = true;
         q->leaving = true;
-        if (q->writing || q->dropped)
-                return;
-        q->dropped = true;
-        worker_leave(q->worker);
-        request_schedule(q);
+        if (!q->writing && !q->dropped)
+                request_drop(q);
 }
 
 static void request_take(struct request *q, struct slice data, struct slice bytes);
@@ -228,19 +237,26 @@ static void request_schedule(struct request *q)
         if (q->run.over)
                 return;
         uv_timer_stop(&q->later);
-        if ((q->dropped && outside) || (q->deaf && reaped) || has_held(q))
+        if ((q->dropped && (outside || reaped)) || (q->deaf && reaped) || has_held(q))
                 uv_timer_start(&q->later, request_turn, 0, 0);
         else if (!q->run.paused && !q->deaf && !q->dropped && (q->eof || reaped))
                 uv_timer_start(&q->later, request_turn, outside ? 0 : DRAIN_MS, 0);
 }
 
-/* An outside pool has ended the connection. Where it said nothing, and has not read all or ended a connection
- * that was kept, it has never begun with the request. */
+/* An outside pool has ended the connection. It has never begun with the request where nothing could be
+ * written, and where it closed a connection that was kept at once, without reading all: it did so before it
+ * knew of the request. */
+static bool never_begun(const struct request *q)
+{
+        return !q->heard && (!q->wrote || (q->again && (q->reset || q->broken) &&
+                                           clock_mono_ms() - q->worker->begun_ms < LOST_MS));
+}
+
 static void request_lost(struct request *q)
 {
         const char *where = pool_setup(q->worker->pool)->outside;
 
-        if (!q->heard && (q->broken || !q->sent || (q->reset && q->again))) {
+        if (never_begun(q)) {
                 snprintf(q->reason, sizeof(q->reason), "the FastCGI pool at %s cannot be reached", where);
                 q->worker->unreachable = !q->again;
                 request_finish(q, RUN_PUT_BACK, false);
@@ -450,10 +466,12 @@ static void request_written(uv_write_t *write, int status)
 
         q->writing = false;
         buf_clear(&q->out);
-        if (status < 0)
+        if (status < 0) {
                 q->broken = true;
-        else
+        } else {
+                q->wrote = true;
                 run_heard(&q->run);
+        }
         if (!q->run.over && !q->dropped)
                 request_send_more(q);
         run_unref(&q->run);
@@ -490,8 +508,10 @@ static void request_flush(struct request *q, bool at_once)
         uv_buf_t vec = uv_buf_init(buf_data(&q->out), (unsigned)buf_len(&q->out));
         int n = at_once ? uv_try_write(stream, &vec, 1) : 0;
 
-        if (n > 0)
+        if (n > 0) {
+                q->wrote = true;
                 buf_consume(&q->out, (size_t)n);
+        }
         if (buf_len(&q->out) == 0)
                 return;
         vec = uv_buf_init(buf_data(&q->out), (unsigned)buf_len(&q->out));
@@ -524,12 +544,18 @@ static void request_send_more(struct request *q)
 
 /* ---- what the runner offers ---- */
 
+/* Killed, it ends whether it is resumed or not. */
 static void fastcgi_pause(struct run *run)
 {
-        if (of(run)->dropped || of(run)->discard)
+        struct request *q = of(run);
+
+        if (q->dropped || q->discard)
                 return;
-        worker_set_reading(of(run)->worker, false);
-        request_schedule(of(run));
+        if (run->killed)
+                q->deaf = true;
+        else
+                worker_set_reading(q->worker, false);
+        request_schedule(q);
 }
 
 static void fastcgi_resume(struct run *run)
@@ -567,7 +593,9 @@ static void fastcgi_kill(struct run *run)
         struct request *q = of(run);
 
         if (worker_is_outside(q->worker)) {
-                request_leave(q);
+                q->discard = true;
+                if (!q->dropped)
+                        request_drop(q);
                 return;
         }
         q->deaf = q->deaf || run->paused || buf_len(&q->held) > 0;
@@ -659,6 +687,7 @@ int fastcgi_start(struct worker *w, const struct pool_request *request, const st
         fcgi_params_fini(request->params);
         q->again = w->link->used;
         q->cpu_before_us = worker_cpu_us(w);
+        w->begun_ms = clock_mono_ms();
         w->request = q;
         worker_move(w, WORKER_BUSY);
         *out = &q->run;

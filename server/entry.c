@@ -250,6 +250,7 @@ static void entry_answer(struct entry *e, enum run_outcome outcome, int status, 
         snprintf(how.reason, sizeof(how.reason), "%s", why);
         if (outcome == RUN_STOPPED)
                 how.connection_status = CONNECTION_ABORTED;
+        how.untouched = true;
         entry_give_back(e);
         entry_ended(e, &how);
 }
