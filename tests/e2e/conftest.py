@@ -15,18 +15,18 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SENDOFF = os.path.abspath(os.environ.get("SENDOFF", os.path.join(ROOT, "build", "sendoff")))
 SITE = os.path.join(ROOT, "tests", "e2e", "site")
-PATIENCE = 60  # seconds a condition may take before a test fails; never slept through
+PATIENCE = int(os.environ.get("SENDOFF_PATIENCE", "60"))  # seconds a condition may take before a test fails; never slept through
 
 
-def until(condition, what="the condition", patience=PATIENCE):
-    """Waits until condition() is true and returns its value."""
+def until(condition, what="the condition", patience=PATIENCE, every=0.005):
+    """Waits until condition() is true and returns its value; looks `every` so many seconds."""
     end = time.monotonic() + patience
     while True:
         value = condition()
         if value:
             return value
         assert time.monotonic() < end, f"{what} did not come true in {patience} s"
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def children(pid):
