@@ -42,7 +42,7 @@ static void progress_is_a_count_or_a_percentage_and_a_note(void **state)
                 { "progress 250%", 250, 100, "" },
                 { "progress 0/0", 0, 0, "" },
                 { "progress 101/100 more than thought", 101, 100, "more than thought" },
-                { "progress  7/8 \t two  blanks ", 7, 8, "two  blanks " },
+                { "progress  7/8 \t two  blanks \t", 7, 8, "two  blanks" },
                 { "progress\t7/8\tx", 7, 8, "x" },
                 { "progress 1000000000000000/1000000000000000", INT64_C(1000000000000000),
                   INT64_C(1000000000000000), "" },

@@ -1,4 +1,5 @@
 /* The pure core: every row of what the end of a run decides, and the budgets. */
+#include "base/mem.h"
 #include "rig.h"
 
 #include <stdio.h>
@@ -194,15 +195,18 @@ static void on_crash_says_who_decides(void **state)
 {
         static const struct {
                 int64_t on_crash;
-                enum job_state crashed, put_back;
+                enum job_state crashed, put_back, untouched;
         } rows[] = {
-                { -1, JOB_READY, JOB_READY },
-                { JOB_CRASH_RERUN, JOB_READY, JOB_READY },
-                { JOB_CRASH_HOLD, JOB_HELD, JOB_READY },
-                { JOB_CRASH_END, JOB_DEAD, JOB_DEAD },
+                { -1, JOB_READY, JOB_READY, JOB_READY },
+                { JOB_CRASH_RERUN, JOB_READY, JOB_READY, JOB_READY },
+                { JOB_CRASH_HOLD, JOB_HELD, JOB_HELD, JOB_READY },
+                { JOB_CRASH_END, JOB_DEAD, JOB_DEAD, JOB_DEAD },
         };
 
         for (size_t i = 0; i < COUNT(rows); i++) {
+                const struct job_run untouched = { .outcome = RUN_PUT_BACK,
+                                                   .exit_code = -1,
+                                                   .untouched = true };
                 struct job *job = running_job();
 
                 job->options.on_crash = rows[i].on_crash;
@@ -210,13 +214,14 @@ static void on_crash_says_who_decides(void **state)
                 assert_int_equal(job->state, rows[i].put_back);
                 assert_int_equal(job->crashes, 0);
                 assert_int_equal(job->finished_ms, rows[i].put_back == JOB_DEAD ? 2000 : 0);
-                if (rows[i].put_back == JOB_DEAD) {
-                        job_free(job);
-                        job = running_job();
-                        job->options.on_crash = rows[i].on_crash;
-                } else {
-                        job_start(job, 3000);
-                }
+                job_free(job);
+                job = running_job();
+                job->options.on_crash = rows[i].on_crash;
+                job_run_ended(job, &(struct job_ending){ .run = &untouched }, 2000);
+                assert_int_equal(job->state, rows[i].untouched);
+                job_free(job);
+                job = running_job();
+                job->options.on_crash = rows[i].on_crash;
                 end_run(job, RUN_CRASHED, "killed by signal 11", 4000);
                 assert_int_equal(job->state, rows[i].crashed);
                 assert_int_equal(job->crashes, 1);
@@ -239,6 +244,19 @@ static void a_held_job_may_crash_again_after_a_person_let_it_run(void **state)
                 assert_int_equal(job->state, JOB_HELD);
                 assert_string_equal(job->run.reason, "why");
         }
+        job_free(job);
+}
+
+static void the_same_target_is_told_once(void **state)
+{
+        struct job *job = running_job();
+        const char *targets[2];
+
+        job->options.then[JOB_THEN_SUCCESS] = mem_dup("/told.php");
+        job->options.then[JOB_THEN_ALWAYS] = mem_dup("/told.php");
+        end_run(job, RUN_SUCCEEDED, "", 2000);
+        assert_int_equal(job_then_targets(job, targets), 1);
+        assert_string_equal(targets[0], "/told.php");
         job_free(job);
 }
 
@@ -331,6 +349,7 @@ int main(void)
                 cmocka_unit_test(a_job_that_always_crashes_ends_dead_and_says_why),
                 cmocka_unit_test(on_crash_says_who_decides),
                 cmocka_unit_test(a_held_job_may_crash_again_after_a_person_let_it_run),
+                cmocka_unit_test(the_same_target_is_told_once),
                 cmocka_unit_test(put_backs_use_no_budget_but_runs_are_bounded),
                 cmocka_unit_test(the_last_run_is_the_last_however_it_ends),
                 cmocka_unit_test(the_longest_reason_still_leaves_room_for_the_budget),

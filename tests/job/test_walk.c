@@ -129,15 +129,15 @@ static void tell(struct walker *one, bool came_to_its_end)
 {
         const struct job *job = one->job;
         char *const *then = job->options.then;
-        const char *out[2] = { NULL, NULL };
-        unsigned count = job_then_targets(job, out), wanted = 0;
+        const char *out[2] = { NULL, NULL }, *own;
+        unsigned count = job_then_targets(job, out), wanted;
 
         if (!job_state_is_final(job->state)) {
                 assert_int_equal(count, 0);
                 return;
         }
-        wanted = (then[job->state == JOB_SUCCEEDED ? JOB_THEN_SUCCESS : JOB_THEN_FAILURE] != NULL) +
-                 (then[JOB_THEN_ALWAYS] != NULL);
+        own = then[job->state == JOB_SUCCEEDED ? JOB_THEN_SUCCESS : JOB_THEN_FAILURE];
+        wanted = (own != NULL) + (then[JOB_THEN_ALWAYS] && (!own || strcmp(own, then[JOB_THEN_ALWAYS]) != 0));
         assert_int_equal(count, wanted);
         for (unsigned i = 0; i < count; i++)
                 assert_true(out[i] !=
@@ -201,6 +201,8 @@ static enum job_state foreseen(const struct walker *one, const struct job_ending
                 return JOB_SUCCEEDED;
         if (b->cancel_asked)
                 return JOB_CANCELLED;
+        if (e->run->outcome == RUN_PUT_BACK && on_crash == JOB_CRASH_HOLD)
+                return e->run->untouched ? JOB_READY : JOB_HELD;
         if (e->run->outcome == RUN_PUT_BACK)
                 return on_crash == JOB_CRASH_END ? JOB_DEAD : JOB_READY;
         if (e->run->outcome == RUN_CRASHED) {
@@ -244,6 +246,7 @@ static void end_one(struct walk *w, struct walker *one, struct job_run *run)
         struct before b = look(one->job);
         enum job_state next;
 
+        run->untouched = run->outcome == RUN_PUT_BACK && roll(w, 2);
         e.advice.wish = (enum retry_wish)roll(w, 3);
         e.advice.has_after = roll(w, 2);
         e.advice.after_ms = roll_of(w, after, COUNT(after));
@@ -256,7 +259,7 @@ static void end_one(struct walk *w, struct walker *one, struct job_run *run)
         one->crashes += run->outcome == RUN_CRASHED;
         one->retries += next == JOB_SCHEDULED;
         one->reruns += run->outcome == RUN_CRASHED && (next == JOB_READY || next == JOB_HELD);
-        one->put_backs += run->outcome == RUN_PUT_BACK && next == JOB_READY;
+        one->put_backs += run->outcome == RUN_PUT_BACK && (next == JOB_READY || next == JOB_HELD);
         if (next == JOB_SCHEDULED)
                 check_pause(one, &e, &b, w->now_ms);
         else
