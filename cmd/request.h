@@ -39,7 +39,8 @@ int request_finish(struct request *q, struct cause *cause) __attribute__((warn_u
 
 /* A target that can be sent as it is: a path of the site with its query, or a URL. */
 int request_check_target(const char *target, struct cause *cause) __attribute__((warn_unused_result));
-/* The path to ask for, the caller's: "/v1/send/" + target + query. */
+/* The path to ask for, the caller's: "/v1/send" + target + query, with a slash between where
+ * the target is a URL. */
 char *request_path(const struct request *q, const char *target);
 
 #endif

@@ -456,7 +456,7 @@ static void refuses_with_a_sentence_what_cannot_be_sent(void **state)
                 { { "-H", "content-length: 5" }, "-H: Content-Length is not for you to give" },
                 { { "-H", "Transfer-Encoding: chunked" }, "-H: Transfer-Encoding is not" },
                 { { "-H", "Connection: close" }, "-H: Connection is not" },
-                { { "-H", "Sendoff-Delay: 5" }, "-H: Sendoff-* fields are options of the server" },
+                { { "-H", "Sendoff-Delay: 5" }, "-H: Sendoff-* fields are options of the job" },
                 { { "-H", "Host: a", "-H", "host: b" }, "-H: there is a Host already" },
                 { { "-H", "@no-such" }, "cannot read no-such" },
                 { { "-b", "cookies.txt" }, "-b takes NAME=VALUE" },
