@@ -57,7 +57,8 @@ struct transfer {
         int status;
         int64_t length; /* -1 unknown */
         bool due;       /* in desk->due */
-        bool added;     /* in libcurl's hands */
+        bool begun;     /* it was in libcurl's hands */
+        bool added;     /* it is */
         bool headed;    /* the head was handed on */
         bool following; /* the reply is a redirect that will be followed */
         bool stopping;  /* ended from outside */
@@ -201,6 +202,7 @@ static void transfer_result(const struct transfer *t, struct job_run *how)
 {
         *how = run_result(RUN_FAILED);
         how->status = t->status;
+        how->untouched = !t->begun;
         if (t->failed) {
                 memcpy(how->reason, t->why, sizeof(how->reason));
                 how->may_pass = t->may_pass;
@@ -416,7 +418,7 @@ static void transfer_add(struct transfer *t)
                 transfer_finish(t);
                 return;
         }
-        t->added = true;
+        t->added = t->begun = true;
 }
 
 /* The reply is a redirect: the same again with its URL. */
