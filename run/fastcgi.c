@@ -29,7 +29,6 @@
 
 #define REQUEST_ID     1
 #define DRAIN_MS       1000
-#define LOST_MS        100
 #define CHUNK_BYTES    32768
 #define CHUNKS_AT_ONCE 8          /* of a body, before others get a turn */
 #define HELD_MAX       (64 << 10) /* one read of the connection */
@@ -59,10 +58,8 @@ struct request {
         bool discard; /* no more data */
         bool leaving; /* the connection is to be closed once the request is written */
         bool dropped; /* it was closed */
-        bool deaf;    /* killed while paused, or paused when killed: what is on the connection is not wanted */
+        bool deaf; /* killed while paused, or paused when killed: what is on the connection is not wanted */
         bool eof, cut;
-        bool reset;  /* the connection was reset: not everything we sent was read */
-        bool again;  /* the connection was used before */
         bool failed; /* it is RUN_FAILED, with status and reason */
         int status;
         uint32_t app_status;
@@ -243,22 +240,15 @@ static void request_schedule(struct request *q)
                 uv_timer_start(&q->later, request_turn, outside ? 0 : DRAIN_MS, 0);
 }
 
-/* An outside pool has ended the connection. It has never begun with the request where nothing could be
- * written, and where it closed a connection that was kept at once, without reading all: it did so before it
- * knew of the request. */
-static bool never_begun(const struct request *q)
-{
-        return !q->heard && (!q->wrote || (q->again && (q->reset || q->broken) &&
-                                           clock_mono_ms() - q->worker->begun_ms < LOST_MS));
-}
-
+/* An outside pool has ended the connection: where nothing could be written, it has never begun with the
+ * request. */
 static void request_lost(struct request *q)
 {
         const char *where = pool_setup(q->worker->pool)->outside;
 
-        if (never_begun(q)) {
+        if (!q->wrote) {
                 snprintf(q->reason, sizeof(q->reason), "the FastCGI pool at %s cannot be reached", where);
-                q->worker->unreachable = !q->again;
+                q->worker->unreachable = true;
                 request_finish(q, RUN_PUT_BACK, false);
                 return;
         }
@@ -268,10 +258,9 @@ static void request_lost(struct request *q)
         request_finish(q, RUN_CRASHED, false);
 }
 
-void fastcgi_eof(struct request *q, bool reset)
+void fastcgi_eof(struct request *q)
 {
         q->eof = true;
-        q->reset = reset;
         if (q->worker->reaped)
                 request_finish(q, RUN_CRASHED, false);
         else
@@ -438,7 +427,9 @@ static void request_take(struct request *q, struct slice data, struct slice byte
                 } else if (event.what == FCGI_SAW_STDERR) {
                         q->run.handlers.log(q->run.arg, event.data);
                 } else if (event.what == FCGI_SAW_END) {
-                        request_saw_end(q, &event, bytes.len == 0 && q->sent && !q->writing);
+                        request_saw_end(q, &event,
+                                        bytes.len == 0 && q->sent && !q->writing &&
+                                                !worker_is_outside(q->worker));
                         return;
                 }
         }
@@ -663,7 +654,7 @@ static int add_parameters(struct request *q, struct fcgi_params *params, bool ow
         int r = control ? fcgi_params_add(params, SLICE("SENDOFF_CONTROL"), slice_of(control)) : 0;
 
         r = r ? r : fcgi_params_end(params);
-        r = r ? r : fcgi_begin(&q->out, REQUEST_ID, true);
+        r = r ? r : fcgi_begin(&q->out, REQUEST_ID, !worker_is_outside(q->worker));
         return r ? r : buf_append_slice(&q->out, buf_slice(&params->out));
 }
 
@@ -685,7 +676,6 @@ int fastcgi_start(struct worker *w, const struct pool_request *request, const st
                 return -ENOMEM;
         }
         fcgi_params_fini(request->params);
-        q->again = w->link->used;
         q->cpu_before_us = worker_cpu_us(w);
         w->begun_ms = clock_mono_ms();
         w->request = q;

@@ -331,10 +331,14 @@ static int prepare_outside(struct pool *pool, const char *outside, struct cause 
 {
         struct sockaddr_storage address;
         socklen_t len;
+        int r = worker_outside_address(outside, &address, &len);
 
         pool->setup.outside = mem_dup(outside);
         pool->setup.program = "outside pool";
-        if (strncmp(outside, "unix:/", 6) != 0 && worker_outside_address(outside, &address, &len) < 0)
+        if (r == -ENAMETOOLONG)
+                return cause_set(cause, r, "fastcgi: the path in '%.200s' is too long for a socket's",
+                                 outside);
+        if (r < 0)
                 return cause_set(cause, -EINVAL,
                                  "fastcgi: unix:/PATH or ADDRESS:PORT (numbers) is wanted, not '%.200s'",
                                  outside);

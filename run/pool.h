@@ -19,8 +19,8 @@ struct pool_config {
         const char *self; /* path of the sendoff program: workers are started as `self worker-exec WORDS…`,
                              which ties their life to ours before exec */
         const char *outside; /* "unix:/path" or "host:port" of a FastCGI pool that somebody else keeps: then
-                                self and argv are not used, `workers` is how many connections are kept to it;
-                                NULL none */
+                                self and argv are not used, and `workers` is how many requests it is given at
+                                once, each on a connection of its own; NULL none */
         char *const *argv;   /* words of --worker, NULL-terminated; found along PATH */
         const char *runtime_folder; /* an existing private folder: sockets (w1.sock, …) and opcache/ are made
                                        in it */

@@ -54,7 +54,8 @@ static void run_kill(struct run *run)
                 return;
         run->killed = true;
         uv_timer_stop(&run->timer);
-        run->runner->kill(run);
+        if (!run->settling)
+                run->runner->kill(run);
 }
 
 void run_give_up(struct run *run)
@@ -63,7 +64,8 @@ void run_give_up(struct run *run)
                 return;
         run->asked = true;
         run->grace_end_ms = (int64_t)uv_now(run->timer.loop) + run->limits.grace_ms;
-        run->runner->ask(run);
+        if (!run->settling)
+                run->runner->ask(run);
         run_rearm(run);
 }
 
@@ -98,8 +100,12 @@ void run_hang_up(struct run *run, const char *reason)
         if (run->decided == RUN_NONE)
                 run->decided = RUN_STOPPED;
         add_reason(run, reason);
+        if (run->paused)
+                run_heard(run);
         run->paused = false;
-        run->runner->hang_up(run);
+        if (!run->settling)
+                run->runner->hang_up(run);
+        run_rearm(run);
 }
 
 void run_note_abort(struct run *run)
@@ -187,7 +193,8 @@ void run_pause(struct run *run)
         if (run->paused || run->over || run->gone)
                 return;
         run->paused = true;
-        run->runner->pause(run);
+        if (!run->settling)
+                run->runner->pause(run);
 }
 
 void run_resume(struct run *run)
@@ -196,7 +203,8 @@ void run_resume(struct run *run)
                 return;
         run->paused = false;
         run_heard(run);
-        run->runner->resume(run);
+        if (!run->settling)
+                run->runner->resume(run);
         run_rearm(run);
 }
 

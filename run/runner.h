@@ -11,10 +11,9 @@ struct runner {
         const char *name;
         void (*pause)(struct run *run);
         void (*resume)(struct run *run);
-        void (*hang_up)(struct run *run); /* close its output; run_over follows when the work has ended */
-        void (*ask)(struct run *run);     /* politely; may be called again when another reason comes. May do
-                                             nothing:     then the grace goes by */
-        void (*kill)(struct run *run);    /* for sure; run_over follows, not inside the call */
+        void (*hang_up)(struct run *run);     /* close its output; run_over follows when the work has ended */
+        void (*ask)(struct run *run);         /* politely. May do nothing: then the grace goes by */
+        void (*kill)(struct run *run);        /* for sure; run_over follows, not inside the call */
         int (*worker)(const struct run *run); /* may be NULL */
         int (*pid)(const struct run *run);    /* may be NULL */
         void (*free)(struct run *run);        /* the whole struct; once, after the last run_unref */
@@ -31,6 +30,7 @@ struct run {
         int64_t grace_end_ms; /* 0 not asked */
         int64_t last_ms;      /* when it was last heard of, for the idle limit */
         bool paused, gone, asked, killed, over;
+        bool settling;            /* its end has begun: the runner is told nothing more */
         int bits;                 /* CONNECTION_* */
         enum run_outcome decided; /* RUN_NONE; RUN_STOPPED, RUN_PUT_BACK: whatever the runner reports */
         char reason[JOB_REASON_MAX];
@@ -52,6 +52,13 @@ void run_give_up(struct run *run);
 
 /* It never began: gives up the timer's reference, no `end`. */
 void run_abandon(struct run *run);
+
+/* Its end has begun, though a last line or byte may still be handed on: what a handler does to the run from
+ * here on is recorded, but the runner is not called any more. */
+static inline void run_settle(struct run *run)
+{
+        run->settling = true;
+}
 
 /* It is over: how->outcome as in run_handlers.end; what was decided from outside (outcome, reason, bits) is
  * put over it first. Calls `end`, then gives up the timer's reference. The runner must have settled its own

@@ -1,7 +1,7 @@
 /* A worker's process and connection: see worker.h for the states. The good path: worker_spawn makes a
  * listener and starts the program with it as fd 0; a probe that is answered makes it idle; the first request
- * makes the connection, which is kept. Whatever ends the process, on_exit_of reaps it, and the pool decides
- * when the next one starts. Its stderr is logged line by line. */
+ * makes the connection, which is kept. Whatever ends the process (process.c), it is reaped, and the
+ * pool decides when the next one starts. */
 #include "run/worker.h"
 
 #include <assert.h>
@@ -23,8 +23,8 @@
 #define QUICK_DEATH_MS   1000
 #define TERM_MS          2000  /* from SIGTERM to SIGKILL */
 #define SLOW_START_MS    30000 /* without an answer: a warning, again and again */
-#define LAST_WORDS_MAX   64    /* reads of its stderr after it has been reaped */
 #define BACKLOG          64
+#define BEGIN_MS         50 /* PHP has begun with a request by then */
 
 #define TO(state) (1U << (state))
 
@@ -53,15 +53,8 @@ size_t worker_path(const char *folder, int number, char *out, size_t size)
 /* 0, or -ENAMETOOLONG. */
 static int worker_address(const struct worker *w, struct sockaddr_un *out)
 {
-        const char *outside = pool_setup(w->pool)->outside;
-
         memset(out, 0, sizeof(*out));
         out->sun_family = AF_UNIX;
-        if (outside)
-                return snprintf(out->sun_path, sizeof(out->sun_path), "%s", outside + 5) <
-                                       (int)sizeof(out->sun_path)
-                               ? 0
-                               : -ENAMETOOLONG;
         return worker_path(pool_setup(w->pool)->folder, w->number, out->sun_path, sizeof(out->sun_path)) <
                                sizeof(out->sun_path)
                        ? 0
@@ -70,22 +63,32 @@ static int worker_address(const struct worker *w, struct sockaddr_un *out)
 
 int worker_outside_address(const char *outside, struct sockaddr_storage *out, socklen_t *len)
 {
+        struct sockaddr_un *path = (struct sockaddr_un *)out;
         const char *colon = strrchr(outside, ':');
         size_t n = colon ? (size_t)(colon - outside) : 0;
-        int port = colon ? atoi(colon + 1) : 0;
+        uint64_t port;
         char host[64];
 
-        if (n == 0 || n >= sizeof(host))
+        memset(out, 0, sizeof(*out));
+        if (strncmp(outside, "unix:/", 6) == 0) {
+                *len = sizeof(*path);
+                path->sun_family = AF_UNIX;
+                return snprintf(path->sun_path, sizeof(path->sun_path), "%s", outside + 5) <
+                                       (int)sizeof(path->sun_path)
+                               ? 0
+                               : -ENAMETOOLONG;
+        }
+        if (n == 0 || n >= sizeof(host) || !slice_to_u64(slice_of(colon + 1), 65535, &port) || port == 0)
                 return -EINVAL;
         memcpy(host, outside, n);
         host[n] = '\0';
         if (host[0] == '[' && host[n - 1] == ']') {
                 host[n - 1] = '\0';
                 *len = sizeof(struct sockaddr_in6);
-                return uv_ip6_addr(host + 1, port, (struct sockaddr_in6 *)out);
+                return uv_ip6_addr(host + 1, (int)port, (struct sockaddr_in6 *)out);
         }
         *len = sizeof(struct sockaddr_in);
-        return uv_ip4_addr(host, port, (struct sockaddr_in *)out);
+        return uv_ip4_addr(host, (int)port, (struct sockaddr_in *)out);
 }
 
 /* ---- the connection ---- */
@@ -107,6 +110,7 @@ void worker_drop_link(struct worker *w)
 }
 
 static void worker_probe(struct worker *w);
+static void on_timer(uv_timer_t *timer);
 
 bool worker_is_outside(const struct worker *w)
 {
@@ -161,11 +165,10 @@ static void link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
                 fastcgi_read(w->request, (struct slice){ buf->base, (size_t)n });
         } else if (w->request) {
                 uv_read_stop(stream);
-                fastcgi_eof(w->request, n == UV_ECONNRESET);
+                fastcgi_eof(w->request);
         } else {
                 worker_drop_link(w);
-                if (w->state == WORKER_IDLE &&
-                    !worker_is_outside(w)) { /* it hung up between two requests: is it still there? */
+                if (w->state == WORKER_IDLE) { /* it hung up between two requests: is it still there? */
                         pool_worker_not_idle(w->pool, w);
                         worker_move(w, WORKER_GONE);
                         worker_probe(w);
@@ -192,7 +195,7 @@ static int open_socket(const struct worker *w)
         socklen_t len = sizeof(path);
         int fd, r = 0;
 
-        if (outside && strncmp(outside, "unix:", 5) != 0) {
+        if (outside) {
                 r = worker_outside_address(outside, &address, &len);
         } else {
                 r = worker_address(w, &path);
@@ -301,8 +304,8 @@ void worker_leave(struct worker *w)
         worker_probe(w);
 }
 
-/* An outside pool's worker lost its connection, or never had one: down for a while when it cannot be reached.
- */
+/* An outside pool's worker has no connection any more, or never had one: down for a while when none can be
+ * made. */
 static void outside_over(struct worker *w)
 {
         if (w->unreachable || pool_is_stopping(w->pool)) {
@@ -311,20 +314,28 @@ static void outside_over(struct worker *w)
                 w->unreachable = false;
                 worker_end(w, 0);
         } else {
+                w->failures = 0;
                 worker_is_free(w);
         }
 }
 
 void worker_request_over(struct worker *w, bool connection_good)
 {
+        bool asked = w->asked;
+
         w->request = NULL;
         if (w->state == WORKER_ENDING)
                 return; /* the process' end decides */
+        w->asked = false;
+        uv_timer_stop(&w->timer);
         w->served++;
-        if (connection_good)
-                w->failures = 0;
+        if (asked && !pool_setup(w->pool)->php) { /* it may end at any moment */
+                w->blameless = true;
+                worker_end(w, SIGTERM);
+                return;
+        }
         if (connection_good) {
-                w->link->used = true;
+                w->failures = 0;
                 worker_set_reading(w, true);
                 worker_is_free(w);
         } else if (worker_is_outside(w)) {
@@ -366,6 +377,7 @@ const char *worker_control(struct worker *w, bool own)
 {
         if (worker_is_outside(w))
                 return NULL;
+        worker_drain_control(w); /* it is nobody's */
         if (!w->control || own || w->own_control || control_used(w->control)) {
                 control_close(w->control);
                 w->control = NULL;
@@ -390,17 +402,18 @@ int64_t worker_cpu_us(const struct worker *w)
 
 void worker_ask(struct worker *w)
 {
+        bool php = pool_setup(w->pool)->php;
+
         if (!w->process)
                 return;
-        if (!pool_setup(w->pool)->php) {
-                w->blameless = true;
-                uv_process_kill(&w->process->handle, SIGTERM);
+        if (php && (clock_mono_ms() < w->begun_ms + BEGIN_MS || !proc_catches(w->pid, SIGPROF))) {
+                uv_timer_start(&w->timer, on_timer, BEGIN_MS, 0);
                 return;
         }
-        if (!proc_catches(w->pid, SIGPROF))
-                return; /* it has not begun yet, and would die of it */
-        uv_process_kill(&w->process->handle, SIGPROF);
-        proc_signal_children(w->pid, SIGTERM);
+        w->asked = true;
+        uv_process_kill(&w->process->handle, php ? SIGPROF : SIGTERM);
+        if (php)
+                proc_signal_children(w->pid, SIGTERM);
 }
 
 void worker_unreachable(struct worker *w)
@@ -416,80 +429,6 @@ void worker_unreachable(struct worker *w)
 
 /* ---- the process ---- */
 
-static void process_closed(uv_handle_t *handle)
-{
-        struct process *p = handle->data;
-
-        if (--p->open == 0)
-                free(p);
-}
-
-static void err_line(struct process *p)
-{
-        char text[2 * WORKER_LINE_MAX];
-
-        if (p->line_len > 0)
-                log_say(LOG_WARN, "run", "worker wrote to stderr", "worker=%d pid=%d text=%s", p->number,
-                        p->handle.pid, log_quote(text, sizeof(text), p->line, p->line_len));
-        p->line_len = 0;
-}
-
-static void err_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
-{
-        struct process *p = handle->data;
-
-        *out = uv_buf_init(p->line + p->line_len, (unsigned)(sizeof(p->line) - p->line_len));
-}
-
-static void err_bytes(struct process *p, size_t n)
-{
-        char *end;
-
-        p->line_len += n;
-        while ((end = memchr(p->line, '\n', p->line_len)) || p->line_len == sizeof(p->line)) {
-                size_t used = end ? (size_t)(end - p->line) + 1 : p->line_len, rest = p->line_len - used;
-
-                p->line_len = end ? used - 1 : used;
-                err_line(p);
-                memmove(p->line, p->line + used, rest);
-                p->line_len = rest;
-        }
-}
-
-static void err_close(struct process *p)
-{
-        if (uv_is_closing((uv_handle_t *)&p->err))
-                return;
-        err_line(p);
-        uv_close((uv_handle_t *)&p->err, process_closed);
-}
-
-static void err_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-        if (n < 0)
-                err_close(stream->data);
-        else
-                err_bytes(stream->data, (size_t)n);
-}
-
-/* What is left of its stderr when it has ended. Waiting for EOF would be wrong: a program that a script has
- * left behind may hold the other end for ever. */
-static void err_last_words(struct process *p)
-{
-        uv_os_fd_t fd;
-        ssize_t n = 1;
-
-        if (uv_is_closing((uv_handle_t *)&p->err))
-                return;
-        if (uv_fileno((uv_handle_t *)&p->err, &fd) == 0)
-                for (unsigned i = 0; i < LAST_WORDS_MAX && n > 0; i++) {
-                        n = read(fd, p->line + p->line_len, sizeof(p->line) - p->line_len);
-                        if (n > 0)
-                                err_bytes(p, (size_t)n);
-                }
-        err_close(p);
-}
-
 static void worker_blame(struct worker *w)
 {
         bool quick = clock_mono_ms() - w->spawned_ms < QUICK_DEATH_MS;
@@ -500,20 +439,14 @@ static void worker_blame(struct worker *w)
         w->failures = quick || w->served == 0 ? w->failures + 1 : 0;
 }
 
-static void on_exit_of(uv_process_t *handle, int64_t status, int signum)
+void worker_reaped(struct worker *w, int exit_code, int term_signal)
 {
-        struct process *p = handle->data;
-        struct worker *w = p->worker;
-
-        err_last_words(p);
-        uv_close((uv_handle_t *)handle, process_closed);
-        p->worker = NULL;
         w->process = NULL;
         w->reaped = true;
-        w->exit_code = (int)status;
-        w->term_signal = signum;
+        w->exit_code = exit_code;
+        w->term_signal = term_signal;
         pool_worker_not_idle(w->pool, w);
-        if (!w->blameless)
+        if (!w->blameless && !w->asked)
                 worker_blame(w);
         if (w->request)
                 fastcgi_reaped(w->request);
@@ -549,6 +482,8 @@ static void on_timer(uv_timer_t *timer)
         } else if (w->state == WORKER_STARTING) {
                 log_say(LOG_WARN, "run", "worker does not answer yet", "worker=%d pid=%d seconds=%lld",
                         w->number, w->pid, (long long)((clock_mono_ms() - w->spawned_ms) / 1000));
+        } else if (w->state == WORKER_BUSY || w->state == WORKER_GONE) {
+                worker_ask(w);
         } else if (w->state == WORKER_ENDING && w->process) {
                 uv_process_kill(&w->process->handle, SIGKILL);
         }
@@ -579,39 +514,6 @@ void worker_spawn_later(struct worker *w, unsigned ms)
         uv_timer_start(&w->timer, on_timer, ms, 0);
 }
 
-/* Starts self as `worker-exec` with the listener as its fd 0. Takes p over. */
-static int process_start(struct process *p, const struct worker_setup *setup, int listener)
-{
-        uv_stdio_container_t stdio[3] = { 0 };
-        uv_process_options_t options = { 0 };
-        int r;
-
-        p->open = 2;
-        uv_pipe_init(setup->loop, &p->err, 0);
-        p->handle.data = p->err.data = p;
-        stdio[0].flags = UV_INHERIT_FD;
-        stdio[0].data.fd = listener;
-        stdio[1].flags = UV_IGNORE;
-        stdio[2].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
-        stdio[2].data.stream = (uv_stream_t *)&p->err;
-        options.file = setup->self;
-        options.args = setup->args;
-        options.env = setup->env;
-        options.flags = UV_PROCESS_DETACHED; /* a signal from the terminal is for the server, which then ends
-                                                its workers in order */
-        options.stdio = stdio;
-        options.stdio_count = 3;
-        options.exit_cb = on_exit_of;
-        r = uv_spawn(setup->loop, &p->handle, &options);
-        if (r < 0) {
-                uv_close((uv_handle_t *)&p->handle, process_closed);
-                uv_close((uv_handle_t *)&p->err, process_closed);
-                return r;
-        }
-        uv_read_start((uv_stream_t *)&p->err, err_alloc, err_read);
-        return 0;
-}
-
 static void worker_not_started(struct worker *w, const char *why)
 {
         char text[2 * CAUSE_MAX];
@@ -632,7 +534,6 @@ static void outside_up(struct worker *w)
 void worker_spawn(struct worker *w)
 {
         struct cause cause = { "" };
-        struct process *p;
         int listener, r;
 
         if (worker_is_outside(w)) {
@@ -644,20 +545,16 @@ void worker_spawn(struct worker *w)
                 worker_not_started(w, cause.text);
                 return;
         }
-        p = mem_alloc(sizeof(*p));
-        p->worker = w;
-        p->number = w->number;
-        r = process_start(p, pool_setup(w->pool), listener);
+        r = process_start(&w->process, w, listener);
         close(listener);
         if (r < 0) {
                 worker_not_started(w, uv_strerror(r));
                 return;
         }
-        w->process = p;
-        w->pid = p->handle.pid;
+        w->pid = w->process->handle.pid;
         w->spawned_ms = clock_mono_ms();
         w->served = 0;
-        w->reaped = w->blameless = false;
+        w->reaped = w->blameless = w->asked = false;
         pool_count_start(w->pool);
         log_say(LOG_DEBUG, "run", "worker started", "worker=%d pid=%d", w->number, w->pid);
         worker_move(w, WORKER_STARTING);

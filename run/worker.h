@@ -1,6 +1,6 @@
 /* One FastCGI worker: a process that sendoff started, its listener, the one connection kept to it, and the
- * request that is on it. Shared by worker.c (process and connection), fastcgi.c (a request) and pool.c (the
- * set).
+ * request that is on it. Shared by worker.c (state and connection), process.c, fastcgi.c (a request) and
+ * pool.c (the set).
  *
  *            spawn          answers a probe       request          END_REQUEST
  *     DOWN ────────▶ STARTING ──────────────▶ IDLE ───────▶ BUSY ─────────────▶ IDLE
@@ -13,7 +13,9 @@
  * GONE: a script may still be running on it, for nobody; it answers the probe when that has ended, and only
  * then its run is over.
  *
- * An outside pool's worker is a connection only: DOWN while the pool cannot be reached, never GONE.
+ * An outside pool's worker is a turn to connect to it: DOWN while the pool cannot be reached, never GONE. Its
+ * connections are not kept: one that is kept would pin a process of that pool, and a request on it could meet
+ * its end without a way to tell whether it was begun.
  *
  * The kept connection is made when the first request comes, not before: php-cgi hangs up on a connection that
  * says nothing within five seconds of being accepted, but waits for ever between two requests. */
@@ -53,7 +55,6 @@ struct link {
         uv_shutdown_t shutdown;
         struct worker *worker; /* NULL once it is dropped */
         bool probe;            /* asks GET_VALUES; otherwise the kept one */
-        bool used;             /* a request was answered on it */
 };
 
 struct process {
@@ -77,12 +78,14 @@ struct worker {
         struct control *control; /* SENDOFF_CONTROL of its runs; NULL for an outside pool */
         bool own_control;        /* the last run had it for itself */
         unsigned controls;       /* made so far */
-        uv_timer_t timer;        /* DOWN: the next start; STARTING: a warning; ENDING: SIGKILL */
+        uv_timer_t timer;        /* DOWN: the next start; STARTING: a warning; BUSY, GONE: asking, put off;
+                                    ENDING: SIGKILL */
         uint64_t served;         /* requests since it was spawned */
-        int64_t spawned_ms;
-        unsigned failures; /* in a row */
+        int64_t spawned_ms, begun_ms; /* begun_ms: its last request */
+        unsigned failures;            /* in a row */
         bool reaped;
         bool blameless;             /* its end was our doing: no backoff */
+        bool asked;                 /* worker_ask has sent its signal during this request */
         bool unreachable;           /* an outside pool that does not take connections */
         int exit_code, term_signal; /* once reaped */
 };
@@ -112,12 +115,17 @@ void pool_count_death(struct pool *pool);
 void pool_count_start(struct pool *pool);
 bool pool_is_stopping(const struct pool *pool);
 
+/* process.c */
+/* Starts the worker's program with the listener (the caller's) as its fd 0. 0, or < 0 and NULL. */
+int process_start(struct process **out, struct worker *w, int listener);
+
 /* worker.c */
 void worker_init(struct worker *w, struct pool *pool, int number);
 /* The path of its socket, cut at size: the length it would have. */
 size_t worker_path(const char *folder, int number, char *out, size_t size);
 /* DOWN → STARTING; when it fails it is logged and tried again later. */
 void worker_spawn(struct worker *w);
+void worker_reaped(struct worker *w, int exit_code, int term_signal);
 void worker_spawn_later(struct worker *w, unsigned ms);
 unsigned worker_backoff_ms(const struct worker *w);
 void worker_end(struct worker *w,
@@ -130,9 +138,11 @@ void worker_leave(struct worker *w);
 void worker_unreachable(
         struct worker *w); /* no connection can be made: killed; an outside one is down for a while */
 /* Politely: PHP by SIGPROF, which is its own time limit (shutdown functions run, the worker lives on), and
- * SIGTERM to the programs it is waiting for; another program by SIGTERM. */
+ * SIGTERM to the programs it is waiting for. Put off while PHP may not have begun with the request: it would
+ * not notice, or die. Another program by SIGTERM: it is not used again, even if it goes on. */
 void worker_ask(struct worker *w);
-/* "127.0.0.1:9000", "[::1]:9000": numbers only, so that nothing has to be looked up. 0 or < 0. */
+/* "unix:/path", "127.0.0.1:9000", "[::1]:9000": numbers only, so that nothing has to be looked up. 0,
+ * -EINVAL, -ENAMETOOLONG. */
 int worker_outside_address(const char *outside, struct sockaddr_storage *out, socklen_t *len);
 bool worker_is_outside(const struct worker *w);
 int64_t worker_cpu_us(const struct worker *w); /* CPU time of the process so far; -1 unknown */
@@ -149,9 +159,9 @@ void worker_move(struct worker *w, enum worker_state to);
 
 /* fastcgi.c */
 void fastcgi_read(struct request *q, struct slice bytes);
-void fastcgi_eof(struct request *q, bool reset); /* the connection has ended */
-void fastcgi_reaped(struct request *q);          /* the process has been reaped */
-void fastcgi_script_ended(struct request *q);    /* GONE, and it has answered */
+void fastcgi_eof(struct request *q);          /* the connection has ended */
+void fastcgi_reaped(struct request *q);       /* the process has been reaped */
+void fastcgi_script_ended(struct request *q); /* GONE, and it has answered */
 void fastcgi_control(struct request *q, struct slice line);
 
 #endif
