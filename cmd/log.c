@@ -134,7 +134,7 @@ static int follow_once(struct log *l, const char *id, bool first)
         l->status = 0;
         client_set_timeout(l->talk.client, SILENCE);
         r = client_ask(l->talk.client, &request, &sink, &reply, &cause);
-        if (r != 0 && first) {
+        if (r != 0 && first && l->status != 200) {
                 fprintf(stderr, "sendoff: %s\n", cause.text);
                 r = EXIT_SERVER;
         } else {

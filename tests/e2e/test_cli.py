@@ -113,9 +113,102 @@ def test_a_large_result_is_streamed_whole(server):
     assert len(done.stdout) == 20 << 20
 
 
+def test_programs_are_sent_with_their_words_and_their_input(server, tmp_path):
+    body = os.urandom(3 << 20)
+    (tmp_path / "in").write_bytes(body)
+    done = server.cli("send", "--wait", "--data-binary", f"@{tmp_path}/in", "--", "sha256sum", check=0)
+    assert done.stdout.split()[0].decode() == hashlib.sha256(body).hexdigest()
+    done = server.cli("send", "--wait", "--", "printf", "%s|", "a b", "it's", "\"ü\"", "--wait", "$HOME", "", check=0)
+    assert done.stdout.decode() == "a b|it's|\"ü\"|--wait|$HOME||"
+    failed = server.cli("send", "--wait", "--", "sh", "-c", "echo so far; exit 3", check=1)
+    assert failed.stdout == b"so far\n" and "exit code 3" in failed.stderr.decode()
+
+
+def test_urls_are_sent(server):
+    done = server.cli("send", "--wait", f"{server.url}/echo.php?a=1", "-d", "b=2", "-H", "X-One: 1", check=0)
+    got = json.loads(done.stdout)
+    assert got["method"] == "POST" and got["get"] == {"a": "1"} and got["post"] == {"b": "2"} and got["server"]["HTTP_X_ONE"] == "1"
+    assert len(got["server"]["HTTP_IDEMPOTENCY_KEY"]) == 28
+    assert server.cli(f"{server.url}/hello.php", "--wait", check=0).stdout == b"hello\n"
+
+
+def test_what_is_asked_for_a_job_reaches_the_server(server):
+    done = server.cli("send", "--json", "/hello.php", "--delay", "10m", "--time-limit", "90s", "--idle-limit", "5", "--on-abort", "php", "--on-crash", "hold", "--retries", "7", "--backoff", "1m", "--backoff-max", "2h",
+                      "--memory", "1G", "--cpu", "10", "--files", "50", "--then-success", "/hello.php", "--then-failure", "https://example.org/", "--then", "exec:true", check=0)
+    job = server.control("GET", f"/v1/jobs/{json.loads(done.stdout)['id']}").json
+    assert job["state"] == "scheduled"
+    assert job["options"] == {"time_limit": 90, "idle_limit": 5, "on_abort": "php", "on_crash": "hold", "retry": {"max": 7, "backoff": 60, "backoff_max": 7200}, "limits": {"memory": 1 << 30, "cpu": 10, "files": 50},
+                              "then": {"success": "/hello.php", "failure": "https://example.org/", "always": "exec:true"}}
+    shown = server.cli("show", job["id"], check=0).stdout.decode()
+    assert "its time, " in shown and '"on_crash":"hold"' in shown
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + 3600))
+    later = server.cli("send", "--json", "/hello.php", "--at", at, check=0)
+    run_at = server.control("GET", f"/v1/jobs/{json.loads(later.stdout)['id']}").json["run_at"]
+    assert run_at == time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.mktime(time.strptime(at, "%Y-%m-%d %H:%M:%S"))))
+
+
+def test_retry_runs_jobs_again_one_by_one_or_all_of_a_state(server):
+    ids = [json.loads(server.cli("send", "--json", "--", "sh", "-c", "exit 1", check=0).stdout)["id"] for _ in range(3)]
+    for i in ids:
+        assert server.wait(i)["state"] == "failed"
+    again = server.cli("retry", ids[0], check=0).stdout.split()
+    assert again[0].decode() == ids[0] and server.wait(again[-1].decode())["state"] == "failed"
+    assert server.control("GET", f"/v1/jobs/{ids[0]}").json["retried_as"] == again[-1].decode()
+    assert b"already" in server.cli("retry", ids[0], check=1).stderr
+    done = server.cli("retry", "--state", "failed", "--yes", "--json", check=0)
+    receipts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {r["retry_of"] for r in receipts} == {ids[1], ids[2], again[-1].decode()}
+    for r in receipts:
+        server.wait(r["id"])
+    scheduled = json.loads(server.cli("send", "--json", "/hello.php", "--delay", "1h", check=0).stdout)["id"]
+    assert b"goes on" in server.cli("retry", scheduled, check=0).stdout and server.wait(scheduled)["state"] == "succeeded"
+    assert b"no dead jobs" in server.cli("retry", "--state", "dead", "--yes", check=0).stderr
+
+
+def test_log_shows_what_was_written_and_follows_until_the_end(server, tmp_path):
+    go = tmp_path / "go"
+    script = f"echo first; echo second >&2; while [ ! -e {go} ]; do sleep 0.05; done; echo third; exit 7"
+    job = json.loads(server.cli("send", "--json", "--", "sh", "-c", script, check=0).stdout)["id"]
+    follower = subprocess.Popen([SENDOFF, "log", "-f", job], env={**os.environ, "SENDOFF_SERVER": f"unix:{server.socket}"}, stdout=subprocess.PIPE, text=True)
+    first = [follower.stdout.readline() for _ in range(3)]
+    assert first[0].endswith("run 1 has begun\n") and sorted(line.split(" ", 2)[2] for line in first[1:]) == ["stderr second\n", "stdout first\n"]
+    go.touch()
+    rest = follower.stdout.read()
+    assert follower.wait(PATIENCE) == 1 and "stdout third\n" in rest and "exit code 7" in rest
+    whole = server.cli("log", job, check=0).stdout.decode()
+    assert whole == "".join(first) + rest
+    quick = json.loads(server.cli("send", "--json", "/hello.php", check=0).stdout)["id"]
+    server.wait(quick)
+    lines = server.cli("log", quick, check=0).stdout.decode().splitlines()
+    assert len(lines) == 2 and lines[0].endswith("run 1 has begun") and "succeeded" in lines[1]
+    assert server.cli("log", "-f", quick, check=0).stdout.decode().splitlines() == lines
+
+
+def test_following_a_log_survives_a_restart_of_the_server(make_server, tmp_path):
+    server = make_server()
+    go = tmp_path / "go"
+    script = f"echo run $SENDOFF_RUN; while [ ! -e {go} ]; do sleep 0.05; done; echo over"
+    job = json.loads(server.cli("send", "--json", "--", "sh", "-c", script, check=0).stdout)["id"]
+    follower = subprocess.Popen([SENDOFF, "log", "-f", job], env={**os.environ, "SENDOFF_SERVER": f"unix:{server.socket}"}, stdout=subprocess.PIPE, text=True)
+    assert "begun" in follower.stdout.readline() and follower.stdout.readline().endswith("stdout run 1\n")
+    server.kill()
+    server.start()
+    line = ""
+    while not line.endswith("stdout run 2\n"):
+        line = follower.stdout.readline()
+        assert line and not line.endswith("stdout run 1\n")
+    go.touch()
+    assert "over" in follower.stdout.read() and follower.wait(PATIENCE) == 0
+
+
 @pytest.mark.parametrize("words,code,text", [
-    (["send"], 2, "target"), (["send", "report.php"], 2, "starts with '/'"), (["send", "/a b.php"], 2, "percent-encoded"),
-    (["send", "http://example.org/"], 2, "URL"), (["send", "--", "ls"], 2, "programs"), (["send", "/hello.php", "--nonsense"], 2, "nonsense"),
+    (["send"], 2, "target"), (["send", "report.php"], 2, "a path of the site"), (["send", "/a b.php"], 2, "percent-encoded"),
+    (["send", "http://"], 2, "no host"), (["send", "ftp://x/"], 2, "URL"), (["send", "exec:ls"], 2, "behind --"), (["send", "--"], 2, "target is missing"),
+    (["send", "--", "a\nb"], 2, "POST /v1/jobs"), (["send", "-G", "--", "ls"], 2, "-G"), (["send", "/hello.php", "--retries", "901"], 2, "0 to 900"), (["send", "/hello.php", "--time-limit", "soon"], 2, "--time-limit"),
+    (["send", "/hello.php", "--on-abort", "no"], 2, "php, continue, stop"), (["send", "/hello.php", "--at", "tomorrow"], 2, "--at"), (["send", "/hello.php", "--delay", "-1"], 2, "--delay"),
+    (["send", "/hello.php", "--then", "x"], 2, "--then"), (["send", "/hello.php", "--then", "/missing.php"], 3, "no script"), (["send", "/hello.php", "--retries", "1", "--retries", "2"], 2, "give it once"),
+    (["retry"], 2, "id"), (["retry", "xyz"], 2, "no job id"), (["retry", "--state", "dead"], 2, "--yes"), (["retry", "--state", "nonsense", "--yes"], 2, "state"), (["retry", "--state", "dead", "x"], 2, "not both"),
+    (["log"], 2, "id"), (["log", "xyz"], 2, "no job id"), (["log", "0" * 7 + "1" + "0" * 20], 3, "no such job"), (["log", "-f", "0" * 7 + "1" + "0" * 20], 3, "no such job"), (["send", "/hello.php", "--nonsense"], 2, "nonsense"),
     (["send", "/hello.php", "-H", "nocolon"], 2, "Name: value"), (["send", "/hello.php", "-H", "A: b\r\nC: d"], 2, "malformed"),
     (["send", "/hello.php", "-d", "@/no/such"], 2, "/no/such"), (["send", "/hello.php", "-d", "x", "-F", "a=b"], 2, "together"),
     (["send", "/missing.php"], 3, "no script"), (["send", "/numbers.txt"], 3, "no script"),
@@ -138,7 +231,7 @@ def test_no_server_is_exit_code_3_and_says_what_was_tried(tmp_path):
 def test_every_verb_has_help_with_an_example():
     top = subprocess.run([SENDOFF, "--help"], capture_output=True, text=True)
     assert top.returncode == 0
-    for verb in ("serve", "send", "list", "show", "wait", "result", "cancel", "config"):
+    for verb in ("serve", "send", "list", "show", "wait", "result", "log", "cancel", "retry", "config"):
         done = subprocess.run([SENDOFF, verb, "--help"], capture_output=True, text=True)
         assert done.returncode == 0 and verb in top.stdout and f"  sendoff {verb}" in done.stdout, done
 
