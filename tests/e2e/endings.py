@@ -389,7 +389,7 @@ class Work:
 def reason_text(reason):
     """Without what differs from one machine and moment to another."""
     reason = re.sub(r"pid \d+", "pid …", reason).replace(WORKS + "/programs", "…")
-    return re.sub(r"(Failed to connect to \S+) port \d+ after \d+ ms", r"\1", reason)
+    return re.sub(r"127\.0\.0\.1:\d+", "HOST:PORT", reason)
 
 
 def run_text(run):

@@ -47,8 +47,7 @@ class Target:
     def serve(self, connection):
         with connection:
             try:
-                while self.one(connection):
-                    pass
+                self.one(connection)
             except OSError:
                 pass
 
@@ -57,14 +56,17 @@ class Target:
         while b"\r\n\r\n" not in head:
             piece = connection.recv(65536)
             if not piece:
-                return False
+                return
             head += piece
         head, _, body = head.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
-        method, path, version = first.split(" ")
+        method, path, _ = first.split(" ")
         headers = {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in lines)}
         while len(body) < int(headers.get("content-length", 0)):
-            body += connection.recv(65536)
+            piece = connection.recv(65536)
+            if not piece:
+                return
+            body += piece
         call = Call(method, path, headers, body, connection)
         name = path.lstrip("/").split("?")[0]
         with self.changed:
@@ -73,7 +75,6 @@ class Target:
         answer = self.await_answer(name, call)
         if answer:
             connection.sendall(answer)
-        return bool(answer) and version != "HTTP/1.0"
 
     def await_answer(self, name, call):
         connection = call.connection
@@ -101,7 +102,7 @@ class Target:
         """then: statuses of the answers that follow this one."""
         made = []
         for code in (status, *then):
-            lines = [f"HTTP/1.1 {code} X", f"Content-Length: {len(body)}", *headers]
+            lines = [f"HTTP/1.1 {code} X", f"Content-Length: {len(body)}", "Connection: close", *headers]
             made.append("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
             headers = ()
         with self.changed:

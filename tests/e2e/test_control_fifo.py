@@ -1,6 +1,7 @@
 """SENDOFF_CONTROL: what a run says of itself, from PHP, sh, Python and C."""
 import http.client
 import os
+import time
 
 import pytest
 
@@ -75,6 +76,18 @@ def test_a_time_limit_is_set_from_within(work):
     assert not work.notes("end")
 
 
+def test_a_line_is_a_sign_of_life_and_silence_is_none(work):
+    other = Stepping(work.server, os.path.dirname(work.mark), work.language, work.binary).send("@never", idle_limit=0.6)
+    work.send("progress 1", "@1", "progress 2", "@2", "progress 3", idle_limit=0.6)
+    for n in ("1", "2"):
+        work.await_progress(n)
+        time.sleep(0.4)  # the case is about time: three times less than the limit, together more
+        work.go(n)
+    assert work.record()["state"] == "succeeded"
+    record = other.record()
+    assert (record["state"], record["connection_status"]) == ("failed", 2) and "nothing was heard of it for 600ms (idle_limit)" in record["reason"]
+
+
 def test_ignore_abort_on_lets_a_cancelled_job_go_on(work):
     work.send("ignore-abort on", "progress 1", "@go")
     work.await_progress("1")
@@ -143,10 +156,9 @@ def test_a_last_line_needs_no_end_and_crlf_is_one(server, tmp_path):
 
 def test_the_fifo_is_private_to_its_run_and_gone_with_it(server, tmp_path):
     where = tmp_path / "where"
-    for argv in (["sh", "-c", 'echo "$SENDOFF_CONTROL" >"$0"; ls -l "$SENDOFF_CONTROL"', str(where)],):
-        job = server.control("POST", "/v1/jobs?wait=30", {"argv": argv}).json
-        assert job["state"] == "succeeded", job
-        assert server.result(job["id"]).text.startswith("prw-------")
+    argv = ["sh", "-c", 'echo "$SENDOFF_CONTROL" >"$0"; ls -l "$SENDOFF_CONTROL"', str(where)]
+    job = server.control("POST", "/v1/jobs?wait=30", {"argv": argv}).json
+    assert job["state"] == "succeeded" and server.result(job["id"]).text.startswith("prw-------"), job
     assert not os.path.exists(where.read_text().strip())
 
 

@@ -12,8 +12,8 @@ TO_END, ASKED, KILL, AT_ONCE = "until it answered", "until it was asked to end",
 ONCE = {"retry": {"max": 1, "backoff": "10ms"}}  # one retry, soon
 NEVER = {"retry": {"max": 0}}
 LIMIT_500 = "it ran longer than its time limit of 500ms (time_limit)"
-REFUSED = "no answer: Failed to connect to 127.0.0.1: Couldn't connect to server"
-RESET = "no answer: Recv failure: Connection reset by peer"
+REFUSED = "connection to HOST:PORT refused"
+RESET = "no answer from HOST:PORT: the connection was reset"
 SERVER_DIED = "the server ended while run 1 was under way (killed, crashed, or the machine went down)"
 
 
