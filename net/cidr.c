@@ -1,4 +1,4 @@
-/* See cidr.h. */
+/* See cidr.h. Everything is compared as sixteen bytes. */
 #include "net/cidr.h"
 
 #include <arpa/inet.h>
@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/slice.h"
+
+#define V4_BITS 96 /* of an IPv4-mapped address: those before the IPv4 address itself */
 
 static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 static const unsigned char nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
@@ -45,7 +47,7 @@ int cidr_parse(const char *text, struct cidr *out, struct cause *cause)
             (slash && !slice_to_u64(slice_of(slash + 1), v4 ? 32 : 128, &bits)))
                 return cause_set(cause, -EINVAL, "'%.100s' is no address and no range such as 10.0.0.0/8",
                                  text);
-        out->bits = slash ? (unsigned)bits + (v4 ? 96 : 0) : 128;
+        out->bits = slash ? (unsigned)bits + (v4 ? V4_BITS : 0) : 128;
         if (!clean_below(out->address, out->bits))
                 return cause_set(cause, -EINVAL, "'%.100s' has bits set below its mask", text);
         return 0;
@@ -79,10 +81,10 @@ bool cidr_holds(const struct cidr *range, const struct sockaddr *address)
         if (address->sa_family == AF_INET) {
                 memcpy(bytes, mapped, sizeof(mapped));
                 memcpy(bytes + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
-        } else if (address->sa_family == AF_INET6) {
-                memcpy(bytes, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
-        } else {
-                return false;
+                return range->bits >= V4_BITS && matches(range, bytes);
         }
+        if (address->sa_family != AF_INET6)
+                return false;
+        memcpy(bytes, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
         return matches(range, bytes) || (inner_address(bytes, inner) && matches(range, inner));
 }
