@@ -188,19 +188,12 @@ static int list_all(struct list *l)
         return r;
 }
 
-static bool is_plain(const char *text)
-{
-        return *text && text[strspn(text, "abcdefghijklmnopqrstuvwxyz,")] == '\0';
-}
-
 static int list_flag(struct list *l, int c)
 {
         switch (c) {
         case 'S':
                 l->state = optarg;
-                return is_plain(optarg)
-                               ? EXIT_OK
-                               : usage_error("list", "--state takes names of states with commas between");
+                return check_states("list", optarg);
         case 'l':
                 return flag_number(&verb_list, "--limit", optarg, LIMIT_MAX, &l->limit);
         case 'a':

@@ -298,11 +298,13 @@ int request_check_target(const char *target, struct cause *cause)
         return 0;
 }
 
-/* A URL wants its own slash, and so does a path that would be taken for a URL or for a program (server/control.c). */
+/* A URL wants its own slash, and so does a path that would be taken for a URL or for a program
+ * (server/control.c). */
 static bool looks_otherwise(const char *target)
 {
         return target[0] != '/' || target[1] == '/' || strncmp(target, "/http:", 6) == 0 ||
-               strncmp(target, "/https:", 7) == 0 || (strncmp(target, "/exec", 5) == 0 && strchr("?", target[5]));
+               strncmp(target, "/https:", 7) == 0 ||
+               (strncmp(target, "/exec", 5) == 0 && strchr("?", target[5]));
 }
 
 char *request_path(const struct request *q, const char *target)
@@ -310,5 +312,6 @@ char *request_path(const struct request *q, const char *target)
         const char *mark = strchr(target, '?');
         const char *joint = buf_len(&q->query) == 0 || (mark && !mark[1]) ? "" : mark ? "&" : "?";
 
-        return mem_printf("/v1/send%s%s%s%.*s", looks_otherwise(target) ? "/" : "", target, joint, SLICE_ARG(buf_slice(&q->query)));
+        return mem_printf("/v1/send%s%s%s%.*s", looks_otherwise(target) ? "/" : "", target, joint,
+                          SLICE_ARG(buf_slice(&q->query)));
 }

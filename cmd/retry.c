@@ -195,7 +195,7 @@ static int retry(int argc, char **argv)
         if (state && !yes && !isatty(STDIN_FILENO))
                 return usage_error("retry",
                                    "--state runs many jobs again: say --yes where nobody can be asked");
-        r = state ? EXIT_OK : check_ids("retry", argc, argv);
+        r = state ? check_states("retry", state) : check_ids("retry", argc, argv);
         if (r == EXIT_OK)
                 r = talk_open(&q.talk, server);
         else

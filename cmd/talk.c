@@ -240,6 +240,13 @@ int check_ids(const char *verb, int argc, char **argv)
         return EXIT_OK;
 }
 
+int check_states(const char *verb, const char *text)
+{
+        if (*text && text[strspn(text, "abcdefghijklmnopqrstuvwxyz,")] == '\0')
+                return EXIT_OK;
+        return usage_error(verb, "--state takes names of states with commas between");
+}
+
 /* ---- JSON ---- */
 
 const char *json_text(const json_t *object, const char *key)

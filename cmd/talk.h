@@ -46,6 +46,8 @@ int talk_result(struct talk *t, const char *id, bool headers, const char *path);
 const char *talk_id(const char *text, char out[TALK_ID_SIZE]);
 /* That argv from optind on holds ids, one at least. EXIT_OK or EXIT_USAGE, said. */
 int check_ids(const char *verb, int argc, char **argv);
+/* That the text can be names of states, with commas between: EXIT_OK or EXIT_USAGE, said. */
+int check_states(const char *verb, const char *text);
 
 const char *json_text(const json_t *object, const char *key); /* "" when null or missing */
 void print_json(const json_t *json);                          /* one line on stdout */

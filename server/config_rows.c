@@ -525,6 +525,7 @@ static const struct option_row rows[] = {
           .offset = AT(http_deny),
           .max = 1000,
           .default_text = "169.254.0.0/16,fe80::/10,fd00:ec2::254,100.100.100.200,168.63.129.16,192.0.0.192",
+          .default_shown = "169.254.0.0/16, fe80::/10 and metadata services",
           .metavar = "CIDR",
           .accepts = "an address or a range such as 10.0.0.0/8",
           .check = is_cidr,

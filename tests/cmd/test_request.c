@@ -507,18 +507,47 @@ static void bounds_headers_cookies_and_query(void **state)
         free(value);
 }
 
-static void a_target_is_a_clean_path_of_the_site(void **state)
+static void a_target_is_a_clean_path_of_the_site_or_a_url(void **state)
 {
-        static const char *const good[] = { "/", "/a.php", "/a%20b?c=d&e", "/a?b=//c:;@!$'()*+,~" };
-        static const char *const bad[] = { "",       "a.php", "http://example.org/", "https://x/", "/a b",
-                                           "/a\tb",  "/a#b",  "/\xc3\xbc",           "/a\r\nb",    "/\x7f",
-                                           "exec:ls" };
+        static const char *const good[] = {
+                "/", "/a.php", "/a%20b?c=d&e", "/a?b=//c:;@!$'()*+,~", "http://example.org/", "https://x:8/?y"
+        };
+        static const char *const bad[] = { "",     "a.php",     "http://", "https:///x", "/a b",   "/a\tb",
+                                           "/a#b", "/\xc3\xbc", "/a\r\nb", "/\x7f",      "exec:ls" };
         struct fixture *f = *state;
 
         for (size_t i = 0; i < LENGTH(good); i++)
                 assert_int_equal(request_check_target(good[i], &f->cause), 0);
         for (size_t i = 0; i < LENGTH(bad); i++)
                 assert_int_equal(request_check_target(bad[i], &f->cause), -EINVAL);
+}
+
+static void a_path_that_looks_otherwise_stays_a_path(void **state)
+{
+        static const struct {
+                const char *target, *path;
+        } rows[] = {
+                { "/a.php", "/v1/send/a.php" },
+                { "/", "/v1/send/" },
+                { "http://x/y?z", "/v1/send/http://x/y?z" },
+                { "/http://x/", "/v1/send//http://x/" },
+                { "/https:", "/v1/send//https:" },
+                { "/exec", "/v1/send//exec" },
+                { "/exec?x", "/v1/send//exec?x" },
+                { "/exec.php", "/v1/send/exec.php" },
+                { "//x", "/v1/send///x" },
+        };
+        struct fixture *f = *state;
+        struct request q;
+
+        assert_int_equal(request_init(&q, &f->cause), 0);
+        for (size_t i = 0; i < LENGTH(rows); i++) {
+                char *path = request_path(&q, rows[i].target);
+
+                assert_string_equal(path, rows[i].path);
+                free(path);
+        }
+        request_fini(&q);
 }
 
 int main(void)
@@ -536,7 +565,8 @@ int main(void)
                 TEST(a_large_upload_goes_to_a_file_not_to_memory),
                 TEST(refuses_with_a_sentence_what_cannot_be_sent),
                 TEST(bounds_headers_cookies_and_query),
-                TEST(a_target_is_a_clean_path_of_the_site),
+                TEST(a_target_is_a_clean_path_of_the_site_or_a_url),
+                TEST(a_path_that_looks_otherwise_stays_a_path),
         };
 
         return cmocka_run_group_tests_name("cmd/request", tests, NULL, NULL);

@@ -518,7 +518,15 @@ static void a_mistake_in_the_flags_is_named_and_nothing_is_asked(void **state)
                 { { "send", "/a", "--timeout", "0" }, "sendoff send: --timeout: '0' is not a time" },
                 { { "send", "/a", "--timeout", "31d" }, "sendoff send: --timeout: '31d' is not a time" },
                 { { "/a", "--wiat" }, "sendoff send: --wiat: there is no such option; did you mean --wait?" },
-                { { "send", "--", "ls" }, "programs" },
+                { { "send", "--" }, "a target is missing" },
+                { { "send", "-G", "--", "ls" }, "-G: a program has no query" },
+                { { "send", "/a", "--retries", "901" },
+                  "sendoff send: --retries: a whole number from 0 to 900 is wanted, not '901'\n" },
+                { { "send", "/a", "--retrise", "5" },
+                  "sendoff send: --retrise: there is no such option; did you mean --retries?" },
+                { { "retry", "--state", "dead&x=1", "--yes" }, "sendoff retry: --state takes names" },
+                { { "retry", "--state", "dead" }, "say --yes" },
+                { { "log", ID, ID }, "one job at a time" },
                 { { "send" }, "a target is missing" },
                 { { "list", "--limit", "x" }, "sendoff list: --limit: 'x' is not a number (1 … 1000000)" },
                 { { "list", "--limit", "0" }, "sendoff list: --limit: '0' is not a number" },
@@ -555,10 +563,11 @@ static void a_mistake_in_the_flags_is_named_and_nothing_is_asked(void **state)
 static void help_goes_to_stdout_whatever_else_is_there(void **state)
 {
         static const char *const words[][3] = {
-                { "send", "--help" }, { "send", "-h" },       { "/a.php", "--help" }, { "list", "-h" },
-                { "show", "--help" }, { "wait", "--help" },   { "result", "-h" },     { "cancel", "--help" },
-                { "config", "-h" },   { "config", "--help" }, { "serve", "-h" },      { "--help" },
-                { "help" },
+                { "send", "--help" },  { "send", "-h" },       { "/a.php", "--help" },
+                { "list", "-h" },      { "show", "--help" },   { "wait", "--help" },
+                { "result", "-h" },    { "cancel", "--help" }, { "log", "-h" },
+                { "retry", "--help" }, { "config", "-h" },     { "config", "--help" },
+                { "serve", "-h" },     { "--help" },           { "help" },
         };
         struct fixture *f = *state;
 
