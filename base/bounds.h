@@ -19,20 +19,20 @@
 #define FCGI_RECORD_MAX   65535      /* content of one FastCGI record (FastCGI 1.0, 3.3) */
 #define FCGI_PARAMS_MAX   (1 << 20)  /* all parameters of one request, encoded */
 
-#define JOB_TARGET_MAX  (16 << 10)
-#define JOB_METHOD_MAX  32
-#define JOB_REASON_MAX  512
-#define JOB_RUNS_MAX    1000        /* runs of one job, crashes included */
-#define JOB_CRASHES_MAX 3           /* DESIGN promise 2: the crash budget */
-#define JOB_HEADERS_MAX (256 << 10) /* the stored request's header block */
-#define JOB_RETRIES_MAX 900         /* what may be asked */
-#define JOB_WORDS_MAX   1024        /* words of a command line */
-#define JOB_NOTE_SIZE   200         /* of a progress note, with its NUL */
-#define CONTROL_LINE_MAX 1024       /* one line written to SENDOFF_CONTROL; a longer one is refused */
-#define RUN_LOG_LINE    4096        /* of a run's log; a longer one is cut in pieces */
-#define RUN_LOG_HEAD    (16 << 10)  /* of a run's log the first so many bytes are kept… */
-#define RUN_LOG_TAIL    (48 << 10)  /* …and the last so many; what is between is left out, and said so */
-#define RUN_LOGS_KEPT   10          /* logs of the last so many runs of a job */
+#define JOB_TARGET_MAX   (16 << 10)
+#define JOB_METHOD_MAX   32
+#define JOB_REASON_MAX   512
+#define JOB_RUNS_MAX     1000        /* runs of one job, crashes included */
+#define JOB_CRASHES_MAX  3           /* DESIGN promise 2: the crash budget */
+#define JOB_HEADERS_MAX  (256 << 10) /* the stored request's header block */
+#define JOB_RETRIES_MAX  900         /* what may be asked */
+#define JOB_WORDS_MAX    1024        /* words of a command line */
+#define JOB_NOTE_SIZE    200         /* of a progress note, with its NUL */
+#define CONTROL_LINE_MAX 1024        /* one line written to SENDOFF_CONTROL; a longer one is refused */
+#define RUN_LOG_LINE     4096        /* of a run's log; a longer one is cut in pieces */
+#define RUN_LOG_HEAD     (16 << 10)  /* of a run's log the first so many bytes are kept… */
+#define RUN_LOG_TAIL     (48 << 10)  /* …and the last so many; what is between is left out, and said so */
+#define RUN_LOGS_KEPT    10          /* logs of the last so many runs of a job */
 
 #define STORE_BATCH_MAX  4096 /* operations in one group commit */
 #define STORE_LIST_MAX   1000 /* rows in one page of a listing */

@@ -343,8 +343,7 @@ static int get_runs(struct engine *e, struct job *job)
         job->earlier = mem_alloc(max * sizeof(*job->earlier));
         sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
         while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-                if (job->earlier_count < max &&
-                    (uint32_t)sqlite3_column_int64(s, 0) < job->run.number)
+                if (job->earlier_count < max && (uint32_t)sqlite3_column_int64(s, 0) < job->run.number)
                         load_run(s, 0, &job->earlier[job->earlier_count++]);
         }
         sqlite3_reset(s);
