@@ -142,6 +142,27 @@ static void orphan(int fd)
         _exit(child > 0 ? 9 : 1);
 }
 
+static void on_term(int signum)
+{
+}
+
+/* Takes SIGTERM as a reason to come to an end with the request, not as one to leave. */
+static void wait_for_term(int fd)
+{
+        const struct sigaction act = { .sa_handler = on_term };
+        sigset_t term, before;
+
+        sigemptyset(&term);
+        sigaddset(&term, SIGTERM);
+        sigprocmask(SIG_BLOCK, &term, &before);
+        sigaction(SIGTERM, &act, NULL);
+        say(fd, "\r\nwaiting, ");
+        sigsuspend(&before);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        say(fd, "ended");
+        end(fd, 0, 0);
+}
+
 static void answer(int fd, const struct request *request)
 {
         const char *how = request->query;
@@ -178,6 +199,10 @@ static void answer(int fd, const struct request *request)
                 say(fd, "Content-Type: text/plain\r\n\r\npartial");
         } else if (strcmp(how, "exit") == 0) {
                 _exit(7);
+        } else if (strcmp(how, "wait") == 0) {
+                pause();
+        } else if (strcmp(how, "wait-for-term") == 0) {
+                wait_for_term(fd);
         } else if (strcmp(how, "orphan") == 0) {
                 orphan(fd);
         } else if (strcmp(how, "stderr") == 0) {

@@ -184,6 +184,14 @@ void rig_until(struct rig *rig, bool (*is_so)(void *arg), void *arg)
         }
 }
 
+void rig_turn(struct rig *rig, unsigned ms)
+{
+        int64_t until_ms = clock_mono_ms() + ms;
+
+        while (clock_mono_ms() < until_ms)
+                uv_run(&rig->loop, UV_RUN_ONCE);
+}
+
 struct wanted {
         struct rig *rig;
         unsigned workers;
@@ -487,5 +495,59 @@ void call_expect(struct rig *rig, const char *target, const char *text)
         char *got = call_get(rig, target);
 
         assert_string_equal(got, text);
+        free(got);
+}
+
+void rig_php_serves(struct rig *rig)
+{
+        call_expect(rig, "/hello.php", "hello");
+}
+
+/* ---- scripts ---- */
+
+void script_init(struct script *script, struct call *call, struct rig *rig, const char *name,
+                 const char *extra)
+{
+        char *target;
+
+        script->rig = rig;
+        script->until = rig_path(rig, "until");
+        script->done = rig_path(rig, "done");
+        script->begun = rig_path(rig, "done.begun");
+        unlink(script->until);
+        unlink(script->done);
+        unlink(script->begun);
+        target = mem_printf("%s?until=%s&done=%s%s", name, script->until, script->done, extra);
+        call_init(call, rig, "GET", target);
+        free(target);
+}
+
+void script_fini(struct script *script)
+{
+        free(script->until);
+        free(script->done);
+        free(script->begun);
+}
+
+void script_start(struct script *script, struct call *call)
+{
+        rig_until(script->rig, has_free, script->rig);
+        call_start(call);
+        rig_until_file(script->rig, script->begun);
+}
+
+bool script_is_done(const struct script *script)
+{
+        return access(script->done, F_OK) == 0;
+}
+
+void script_until_done(struct script *script, int connection_status, int pid)
+{
+        char *wanted = mem_printf("%d %d", connection_status, pid), *got;
+
+        rig_until_file(script->rig, script->done);
+        got = rig_read_file(script->done);
+        assert_string_equal(got, wanted);
+        free(wanted);
         free(got);
 }

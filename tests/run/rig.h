@@ -70,6 +70,7 @@ char *rig_path(const struct rig *rig, const char *name); /* in the folder; to be
 
 /* Runs the loop until it is so; fails the test after half a minute. */
 void rig_until(struct rig *rig, bool (*is_so)(void *arg), void *arg);
+void rig_turn(struct rig *rig, unsigned ms); /* runs the loop for so long: for what must not happen */
 void rig_until_free(struct rig *rig, unsigned workers);
 void rig_until_file(struct rig *rig, const char *path);
 void rig_until_dead(struct rig *rig, int pid);
@@ -93,5 +94,21 @@ void call_expect(struct rig *rig, const char *target, const char *text); /* a GE
 const char *call_text(struct call *call);                                /* data, NUL-terminated */
 const char *call_control(struct call *call);
 const char *call_log(struct call *call);
+
+void rig_php_serves(struct rig *rig);
+
+/* A call to a script of site/ that touches ?done.begun, watches ?until, and whose shutdown function writes
+ * "connection_status pid" to ?done. */
+struct script {
+        struct rig *rig;
+        char *until, *done, *begun;
+};
+
+void script_init(struct script *script, struct call *call, struct rig *rig, const char *name,
+                 const char *extra); /* of the query: "&do=sleep" */
+void script_fini(struct script *script);
+void script_start(struct script *script, struct call *call); /* and until it has begun */
+void script_until_done(struct script *script, int connection_status, int pid);
+bool script_is_done(const struct script *script); /* its shutdown function has run */
 
 #endif

@@ -18,11 +18,6 @@ static void get(struct call *call, struct rig *rig, const char *target)
         call_run(call);
 }
 
-static void php_still_serves(struct rig *rig)
-{
-        call_expect(rig, "/hello.php", "hello");
-}
-
 /* ---- replies ---- */
 
 static void answers_hello(void **state)
@@ -78,7 +73,7 @@ static void a_missing_script_is_a_404(void **state)
         assert_int_equal(call.how.outcome, RUN_FAILED);
         assert_int_equal(call.how.status, 404);
         call_fini(&call);
-        php_still_serves(*state);
+        rig_php_serves(*state);
 }
 
 static void a_fatal_error_is_a_500_with_its_message_in_the_log(void **state)
@@ -91,7 +86,7 @@ static void a_fatal_error_is_a_500_with_its_message_in_the_log(void **state)
         assert_string_equal(call.how.reason, "the script answered 500 Internal Server Error");
         assert_non_null(strstr(call_log(&call), "there_is_no_such_function"));
         call_fini(&call);
-        php_still_serves(*state);
+        rig_php_serves(*state);
 }
 
 static void exit_with_a_code_is_a_complete_reply(void **state)
@@ -250,7 +245,7 @@ static void a_body_that_cannot_be_read_fails_the_run(void **state)
         assert_non_null(strstr(call.how.reason, "body could not be read"));
         assert_true(rig_is_dead(call.pid));
         call_fini(&call);
-        php_still_serves(rig);
+        rig_php_serves(rig);
         free(path);
 }
 
@@ -273,7 +268,7 @@ static void a_script_that_kills_its_worker_crashes_the_run(void **state)
         assert_true(rig_is_dead(call.pid));
         free(wanted);
         call_fini(&call);
-        php_still_serves(*state);
+        rig_php_serves(*state);
         assert_int_equal(rig_stats(*state).died, 1);
         assert_int_equal(rig_stats(*state).started, 2);
 }

@@ -10,52 +10,7 @@
 #include "base/mem.h"
 #include "rig.h"
 
-static void php_still_serves(struct rig *rig)
-{
-        call_expect(rig, "/hello.php", "hello");
-}
-
 /* ---- hang-up ---- */
-
-struct script {
-        struct rig *rig;
-        char *until, *done, *begun;
-};
-
-static void script_init(struct script *script, struct call *call, struct rig *rig, const char *name,
-                        const char *extra)
-{
-        char *target;
-
-        script->rig = rig;
-        script->until = rig_path(rig, "until");
-        script->done = rig_path(rig, "done");
-        script->begun = rig_path(rig, "done.begun");
-        unlink(script->until);
-        unlink(script->done);
-        unlink(script->begun);
-        target = mem_printf("%s?until=%s&done=%s%s", name, script->until, script->done, extra);
-        call_init(call, rig, "GET", target);
-        free(target);
-}
-
-static void script_fini(struct script *script)
-{
-        free(script->until);
-        free(script->done);
-        free(script->begun);
-}
-
-static void assert_done(struct script *script, int connection_status, int pid)
-{
-        char *wanted = mem_printf("%d %d", connection_status, pid), *got;
-
-        rig_until_file(script->rig, script->done);
-        got = rig_read_file(script->done);
-        assert_string_equal(got, wanted);
-        free(wanted);
-        free(got);
-}
 
 static void assert_hung_up(const struct call *call)
 {
@@ -83,9 +38,9 @@ static void a_silent_script_runs_to_its_end_without_its_caller(void **state)
         rig_touch(script.until);
         call_until_end(&call);
         assert_hung_up(&call);
-        assert_done(&script, 0, call.pid);
+        script_until_done(&script, 0, call.pid);
         assert_int_equal(rig_stats(rig).free, 1);
-        php_still_serves(rig);
+        rig_php_serves(rig);
         assert_int_equal(rig_stats(rig).started, 1);
         call_fini(&call);
         script_fini(&script);
@@ -110,9 +65,9 @@ static void a_writing_script_is_aborted_without_its_caller(void **state)
         run_hang_up(call.run, "the caller hung up");
         call_until_end(&call);
         assert_hung_up(&call);
-        assert_done(&script, 1, call.pid);
+        script_until_done(&script, 1, call.pid);
         rig_until_free(rig, 1);
-        php_still_serves(rig);
+        rig_php_serves(rig);
         assert_int_equal(rig_stats(rig).started, 1);
         call_fini(&call);
         script_fini(&script);
@@ -141,10 +96,10 @@ static void a_handler_may_hang_up(void **state)
         call_until_end(&call);
         assert_hung_up(&call);
         assert_int_equal(call.data_bytes, bytes);
-        assert_done(&script, 1, call.pid);
+        script_until_done(&script, 1, call.pid);
         call_fini(&call);
         script_fini(&script);
-        php_still_serves(rig);
+        rig_php_serves(rig);
 }
 
 static void hanging_up_before_the_body_is_written_waits_for_it(void **state)
@@ -165,10 +120,10 @@ static void hanging_up_before_the_body_is_written_waits_for_it(void **state)
         rig_touch(script.until);
         call_until_end(&call);
         assert_hung_up(&call);
-        assert_done(&script, 0, call.pid);
+        script_until_done(&script, 0, call.pid);
         call_fini(&call);
         script_fini(&script);
-        php_still_serves(rig);
+        rig_php_serves(rig);
         free(bytes);
 }
 
@@ -186,7 +141,7 @@ static void a_worker_that_dies_without_its_caller_is_replaced(void **state)
         assert_int_equal(kill(call.pid, SIGKILL), 0);
         call_until_end(&call);
         assert_hung_up(&call);
-        php_still_serves(rig);
+        rig_php_serves(rig);
         assert_int_equal(rig_stats(rig).died, 1);
         call_fini(&call);
         script_fini(&script);
@@ -213,10 +168,10 @@ static void a_stopped_script_sees_its_time_limit_and_the_worker_lives_on(void **
         assert_int_equal(call.how.connection_status, CONNECTION_ABORTED);
         assert_int_equal(call.how.status, 500);
         assert_non_null(strstr(call_log(&call), "Maximum execution time"));
-        assert_done(&script, 2, call.pid);
+        script_until_done(&script, 2, call.pid);
         call_fini(&call);
         script_fini(&script);
-        php_still_serves(rig);
+        rig_php_serves(rig);
         assert_int_equal(rig_stats(rig).died, 0);
         assert_int_equal(rig_stats(rig).started, 1);
 }
@@ -237,7 +192,7 @@ static void a_handler_may_stop(void **state)
         assert_int_equal(call.how.outcome, RUN_STOPPED); /* though its whole reply was there */
         assert_string_equal(call_text(&call), "hello");
         call_fini(&call);
-        php_still_serves(*state);
+        rig_php_serves(*state);
         assert_int_equal(rig_stats(*state).started, 1);
 }
 
@@ -267,7 +222,7 @@ static void a_paused_run_can_be_stopped(void **state)
         assert_int_equal(call.how.outcome, RUN_STOPPED);
         assert_true(rig_is_dead(call.pid));
         call_fini(&call);
-        php_still_serves(rig);
+        rig_php_serves(rig);
 }
 
 static void a_paused_run_can_be_hung_up(void **state)
@@ -285,7 +240,7 @@ static void a_paused_run_can_be_hung_up(void **state)
         assert_hung_up(&call);
         assert_int_equal(call.data_bytes, 0);
         call_fini(&call);
-        php_still_serves(rig);
+        rig_php_serves(rig);
         assert_int_equal(rig_stats(rig).started, 1);
 }
 
@@ -375,7 +330,7 @@ static void pausing_at_every_piece_loses_nothing(void **state)
                 check_big(&call, (uint64_t)mb);
                 call_fini(&call);
         }
-        php_still_serves(rig);
+        rig_php_serves(rig);
         assert_int_equal(rig_stats(rig).started, 1);
 }
 
@@ -403,7 +358,7 @@ static void a_worker_that_dies_while_paused_waits_for_resume(void **state)
         assert_int_equal(call.how.outcome, RUN_CRASHED);
         assert_int_equal(call.how.signal, SIGKILL);
         call_fini(&call);
-        php_still_serves(rig);
+        rig_php_serves(rig);
 }
 
 /* ---- more from handlers ---- */
