@@ -170,13 +170,13 @@ __attribute__((format(printf, 3, 4))) static void transfer_fail(struct transfer 
         va_end(args);
 }
 
-static void explain(const struct transfer *t, struct job_run *how)
+static void explain(const struct transfer *t, CURLcode code, struct job_run *how)
 {
         const struct curl_library *curl = &t->desk->curl;
-        struct http_failure f = { .code = t->code,
+        struct http_failure f = { .code = code,
                                   .where = t->url.where,
                                   .host = t->url.host,
-                                  .error = t->error[0] ? t->error : curl->easy_strerror(t->code),
+                                  .error = t->error[0] ? t->error : curl->easy_strerror(code),
                                   .os_error = t->os_error,
                                   .head_done = t->headed,
                                   .got = t->got,
@@ -209,10 +209,9 @@ static void transfer_result(const struct transfer *t, struct job_run *how)
         } else if (t->code == CURLE_COULDNT_CONNECT && t->refused[0] && !t->opened) {
                 memcpy(how->reason, t->refused, sizeof(how->reason));
         } else if (t->code != CURLE_OK) {
-                explain(t, how);
-        } else if (!t->headed) { /* 101, say */
-                snprintf(how->reason, sizeof(how->reason), "what %s answered is no reply", t->url.where);
-                how->may_pass = true;
+                explain(t, t->code, how);
+        } else if (!t->headed) { /* libcurl is content with a head that was cut short */
+                explain(t, CURLE_GOT_NOTHING, how);
         } else {
                 how->outcome = RUN_SUCCEEDED;
         }
@@ -328,11 +327,15 @@ static size_t on_data(char *bytes, size_t size, size_t count, void *arg)
         size_t len = size * count;
 
         run_heard(&t->run);
-        if (t->stopping || (!t->headed && !t->following))
+        if (t->stopping)
                 return 0;
         if (t->following) {
                 t->got += len;
                 return t->got > WASTED_MAX ? 0 : len;
+        }
+        if (!t->headed) { /* after a 101 that nobody asked for */
+                transfer_fail(t, true, "what %s answered is no reply", t->url.where);
+                return 0;
         }
         if (t->run.paused) {
                 t->held = true;
