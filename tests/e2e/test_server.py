@@ -373,3 +373,19 @@ def test_the_front_door_does_not_show_targets_of_the_control_door(server):
     job = server.control("POST", "/v1/jobs?wait=30", {"target": "/echo.php?secret=1"}).json["id"]
     record = server.get(f"/.sendoff/jobs/{job}").json
     assert record["target"] is None and record["state"] == "succeeded"
+
+
+def test_a_large_body_is_there_again_when_its_job_is_run_again(make_server, tmp_path):
+    server = make_server()
+    body = os.urandom(400000)
+    words = f"sh -c 'cat > {tmp_path}/got-$SENDOFF_JOB; exit 1'"
+    first = server.control("POST", "/v1/send/exec", body, {"Sendoff-Argv": words}).json["id"]
+    assert server.wait(first)["state"] == "failed" and len(os.listdir(os.path.join(server.data, "files"))) == 1
+    again = server.control("POST", f"/v1/jobs/{first}/retry").json["id"]
+    assert server.wait(again)["state"] == "failed"
+    assert (tmp_path / f"got-{first}").read_bytes() == body and (tmp_path / f"got-{again}").read_bytes() == body
+    assert len(os.listdir(os.path.join(server.data, "files"))) == 2
+    server.stop()
+    server.args += ["--keep-finished", "0"]
+    server.start()
+    until(lambda: os.listdir(os.path.join(server.data, "files")) == [], "both forgotten, with their files")
