@@ -510,7 +510,11 @@ unsigned worker_backoff_ms(const struct worker *w)
 
 void worker_spawn_later(struct worker *w, unsigned ms)
 {
-        log_say(LOG_WARN, "run", "worker started again later", "worker=%d in_ms=%u", w->number, ms);
+        if (worker_is_outside(w))
+                log_say(LOG_WARN, "run", "FastCGI pool cannot be reached; tried again later",
+                        "worker=%d where=\"%s\" in_ms=%u", w->number, pool_setup(w->pool)->outside, ms);
+        else
+                log_say(LOG_WARN, "run", "worker started again later", "worker=%d in_ms=%u", w->number, ms);
         uv_timer_start(&w->timer, on_timer, ms, 0);
 }
 
