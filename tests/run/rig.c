@@ -551,3 +551,29 @@ void script_until_done(struct script *script, int connection_status, int pid)
         free(wanted);
         free(got);
 }
+
+void work_init(struct script *script, struct call *call, struct rig *rig, const char *extra)
+{
+        rig_until_free(rig, 1);
+        script_init(script, call, rig, "/work.php", extra);
+}
+
+void work_fini(struct script *script, struct call *call)
+{
+        call_fini(call);
+        script_fini(script);
+}
+
+void work_timed_out(struct script *script, struct call *call)
+{
+        assert_int_equal(call->how.outcome, RUN_STOPPED);
+        assert_int_equal(call->how.status, 500);
+        assert_int_equal(call->how.signal, 0);
+        assert_int_equal(call->how.exit_code, -1);
+        assert_string_equal(call_text(call), "shut down 2");
+        assert_non_null(strstr(call_log(call), "Maximum execution time"));
+        script_until_done(script, 2, call->pid);
+        rig_php_serves(script->rig);
+        assert_int_equal(rig_stats(script->rig).started, 1);
+        assert_int_equal(rig_stats(script->rig).died, 0);
+}

@@ -111,4 +111,11 @@ void script_start(struct script *script, struct call *call); /* and until it has
 void script_until_done(struct script *script, int connection_status, int pid);
 bool script_is_done(const struct script *script); /* its shutdown function has run */
 
+/* site/work.php on the only worker of a rig. */
+void work_init(struct script *script, struct call *call, struct rig *rig, const char *extra);
+void work_fini(struct script *script, struct call *call);
+/* It was stopped in PHP's way: the shutdown functions have run and seen the time limit, what they print has
+ * arrived, the worker lives. */
+void work_timed_out(struct script *script, struct call *call);
+
 #endif

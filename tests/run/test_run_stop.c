@@ -1,4 +1,4 @@
-/* How a run of PHP is ended from outside: by its limits, by run_stop, by put back, and after its caller has
+/* How a run of PHP is ended from outside: by run_stop, by put back, and after its caller has
  * hung up. First it is asked, which PHP takes as its own time limit; when its grace is over it is killed. */
 #include "run/run.h"
 
@@ -14,33 +14,6 @@
 #include "base/mem.h"
 #include "rig.h"
 
-static void begin(struct script *script, struct call *call, struct rig *rig, const char *extra)
-{
-        rig_until_free(rig, 1);
-        script_init(script, call, rig, "/work.php", extra);
-}
-
-static void finish(struct script *script, struct call *call)
-{
-        call_fini(call);
-        script_fini(script);
-}
-
-/* PHP's way: the shutdown functions run and see the time limit, what they print arrives, the worker lives. */
-static void assert_timed_out_in_php(struct script *script, struct call *call)
-{
-        assert_int_equal(call->how.outcome, RUN_STOPPED);
-        assert_int_equal(call->how.status, 500);
-        assert_int_equal(call->how.signal, 0);
-        assert_int_equal(call->how.exit_code, -1);
-        assert_string_equal(call_text(call), "shut down 2");
-        assert_non_null(strstr(call_log(call), "Maximum execution time"));
-        script_until_done(script, 2, call->pid);
-        rig_php_serves(script->rig);
-        assert_int_equal(rig_stats(script->rig).started, 1);
-        assert_int_equal(rig_stats(script->rig).died, 0);
-}
-
 static void assert_killed(struct script *script, struct call *call)
 {
         assert_int_equal(call->how.outcome, RUN_STOPPED);
@@ -50,156 +23,6 @@ static void assert_killed(struct script *script, struct call *call)
         rig_php_serves(script->rig);
         assert_int_equal(rig_stats(script->rig).started, 2);
         assert_int_equal(rig_stats(script->rig).died, 0); /* our own doing */
-}
-
-/* ---- limits ---- */
-
-static void a_script_is_ended_by_its_time_limit(void **state)
-{
-        static const char *const all[] = { "&do=sleep", "&do=wait", "&do=busy" };
-
-        for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-                struct script script;
-                struct call call;
-
-                begin(&script, &call, *state, all[i]);
-                call.limits.time_limit_ms = 300;
-                call_run(&call);
-                assert_int_equal(call.how.connection_status, CONNECTION_TIMED_OUT);
-                assert_string_equal(call.how.reason,
-                                    "it ran longer than its time limit of 300ms (time_limit)");
-                assert_timed_out_in_php(&script, &call);
-                if (i == 2)
-                        assert_in_range(call.how.cpu_ms, 30, 5000);
-                finish(&script, &call);
-        }
-}
-
-static void a_script_is_ended_by_its_idle_limit(void **state)
-{
-        struct script script;
-        struct call call;
-
-        begin(&script, &call, *state, "&do=sleep");
-        call.limits.time_limit_ms = 20000;
-        call.limits.idle_limit_ms = 300;
-        call_run(&call);
-        assert_int_equal(call.how.connection_status, CONNECTION_TIMED_OUT);
-        assert_string_equal(call.how.reason, "nothing was heard of it for 300ms (idle_limit)");
-        assert_timed_out_in_php(&script, &call);
-        finish(&script, &call);
-}
-
-static void output_and_control_lines_hold_the_idle_limit_off(void **state)
-{
-        static const char *const all[] = { "&do=tick&times=30", "&do=tick&times=30&control" };
-
-        for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-                struct script script;
-                struct call call;
-
-                begin(&script, &call, *state, all[i]);
-                call.limits.idle_limit_ms = 1000; /* it takes 1500 */
-                call_run(&call);
-                assert_int_equal(call.how.outcome, RUN_SUCCEEDED);
-                assert_int_equal(call.how.connection_status, 0);
-                finish(&script, &call);
-        }
-}
-
-static void pause_it(struct call *call)
-{
-        run_pause(call->run);
-        call->paused = true;
-}
-
-static bool is_paused(void *arg)
-{
-        return ((struct call *)arg)->paused;
-}
-
-static void resume_it(struct call *call)
-{
-        call->paused = false;
-        call->on_head = call->on_data = NULL;
-        run_resume(call->run);
-}
-
-static void the_idle_limit_does_not_count_while_paused(void **state)
-{
-        struct script script;
-        struct call call;
-
-        begin(&script, &call, *state, "&do=tick&times=2");
-        call.limits.idle_limit_ms = 300;
-        call.on_head = pause_it;
-        call_start(&call);
-        rig_until(*state, is_paused, &call);
-        rig_turn(*state, 700);
-        assert_false(call.ended);
-        resume_it(&call);
-        call_until_end(&call);
-        assert_int_equal(call.how.outcome, RUN_SUCCEEDED);
-        finish(&script, &call);
-
-        begin(&script, &call, *state,
-              "&do=wait"); /* the same, but hung up instead of resumed: it counts again */
-        call.limits.idle_limit_ms = 300;
-        call_start(&call);
-        run_pause(call.run);
-        rig_turn(*state, 700);
-        assert_false(call.ended);
-        run_hang_up(call.run, "gone");
-        call_until_end(&call);
-        assert_string_equal(call.how.reason, "gone; then nothing was heard of it for 300ms (idle_limit)");
-        finish(&script, &call);
-}
-
-/* Started with `limit`, after a while changed to `then`, and let end by itself later. */
-static void change_limit(struct script *script, struct call *call, struct rig *rig, int64_t limit,
-                         int64_t then)
-{
-        begin(script, call, rig, "&do=wait");
-        call->limits.time_limit_ms = limit;
-        call_start(call);
-        rig_turn(rig, 200);
-        run_set_time_limit(call->run, then);
-        rig_turn(rig, 900);
-        rig_touch(script->until);
-        call_until_end(call);
-}
-
-static void the_time_limit_can_be_changed_on_the_way(void **state)
-{
-        struct script script;
-        struct call call;
-
-        change_limit(&script, &call, *state, 600, 20000);
-        assert_int_equal(call.how.outcome, RUN_SUCCEEDED);
-        finish(&script, &call);
-
-        change_limit(&script, &call, *state, 600, 0);
-        assert_int_equal(call.how.outcome, RUN_SUCCEEDED);
-        finish(&script, &call);
-
-        change_limit(&script, &call, *state, 20000, 100);
-        assert_string_equal(call.how.reason, "it ran longer than its time limit of 100ms (time_limit)");
-        assert_timed_out_in_php(&script, &call);
-        finish(&script, &call);
-}
-
-static void the_limit_is_named_by_the_option_that_sets_it(void **state)
-{
-        struct script script;
-        struct call call;
-
-        begin(&script, &call, *state, "&do=sleep");
-        call.limits.time_limit_ms = 100;
-        call.limits.time_option = "foreground_time_limit";
-        call_run(&call);
-        assert_string_equal(call.how.reason,
-                            "it ran longer than its time limit of 100ms (foreground_time_limit)");
-        finish(&script, &call);
 }
 
 /* ---- what PHP is waiting for ---- */
@@ -228,16 +51,16 @@ static void a_program_that_the_script_waits_for_gets_sigterm(void **state)
                 char *extra = mem_printf("&do=exec&command=%s", command);
                 int pid;
 
-                begin(&script, &call, *state, extra);
+                work_init(&script, &call, *state, extra);
                 script_start(&script, &call);
                 pid = read_pid(&script);
                 assert_false(rig_is_dead(pid));
                 run_stop(call.run, CONNECTION_ABORTED, "cancelled");
                 call_until_end(&call);
                 assert_int_equal(call.how.connection_status, CONNECTION_ABORTED);
-                assert_timed_out_in_php(&script, &call);
+                work_timed_out(&script, &call);
                 rig_until_dead(*state, pid);
-                finish(&script, &call);
+                work_fini(&script, &call);
                 free(done);
                 free(command);
                 free(extra);
@@ -254,7 +77,7 @@ static void a_program_that_ignores_sigterm_is_killed_with_its_worker(void **stat
                                  done, done, done);
         int pid;
 
-        begin(&script, &call, *state, extra);
+        work_init(&script, &call, *state, extra);
         call.limits.grace_ms = 300;
         script_start(&script, &call);
         pid = read_pid(&script);
@@ -262,7 +85,7 @@ static void a_program_that_ignores_sigterm_is_killed_with_its_worker(void **stat
         call_until_end(&call);
         assert_killed(&script, &call);
         rig_until_dead(*state, pid);
-        finish(&script, &call);
+        work_fini(&script, &call);
         free(done);
         free(extra);
 }
@@ -302,7 +125,7 @@ static void a_script_that_cannot_be_interrupted_is_killed_when_its_grace_is_over
         int64_t from;
 
         silence_open(&silence, *state);
-        begin(&script, &call, *state, silence.extra);
+        work_init(&script, &call, *state, silence.extra);
         call.limits.time_limit_ms = 200;
         call.limits.grace_ms = 500;
         script_start(&script, &call);
@@ -311,7 +134,7 @@ static void a_script_that_cannot_be_interrupted_is_killed_when_its_grace_is_over
         assert_true(clock_mono_ms() - from >= 490);
         assert_int_equal(call.how.connection_status, CONNECTION_TIMED_OUT);
         assert_killed(&script, &call);
-        finish(&script, &call);
+        work_fini(&script, &call);
         silence_close(&silence);
 }
 
@@ -324,7 +147,7 @@ static void one_that_gets_its_answer_within_the_grace_ends_in_order_however_ofte
         int fd;
 
         silence_open(&silence, *state);
-        begin(&script, &call, *state, silence.extra);
+        work_init(&script, &call, *state, silence.extra);
         call.limits.grace_ms = 20000;
         script_start(&script, &call);
         rig_turn(*state, 100);
@@ -341,8 +164,8 @@ static void one_that_gets_its_answer_within_the_grace_ends_in_order_however_ofte
         close(fd);
         assert_int_equal(call.how.connection_status, CONNECTION_ABORTED | CONNECTION_TIMED_OUT);
         assert_string_equal(call.how.reason, "cancelled; then too slow");
-        assert_timed_out_in_php(&script, &call);
-        finish(&script, &call);
+        work_timed_out(&script, &call);
+        work_fini(&script, &call);
         silence_close(&silence);
 }
 
@@ -351,12 +174,12 @@ static void a_long_match_of_pcre_is_killed(void **state)
         struct script script;
         struct call call;
 
-        begin(&script, &call, *state, "&do=pcre");
+        work_init(&script, &call, *state, "&do=pcre");
         call.limits.time_limit_ms = 200;
         call.limits.grace_ms = 400;
         call_run(&call);
         assert_killed(&script, &call);
-        finish(&script, &call);
+        work_fini(&script, &call);
 }
 
 /* PHP gives up by itself two seconds of CPU time after the signal (hard_timeout). */
@@ -365,7 +188,7 @@ static void a_worker_that_ends_because_it_was_asked_has_not_died_by_itself(void 
         struct script script;
         struct call call;
 
-        begin(&script, &call, *state, "&do=pcre");
+        work_init(&script, &call, *state, "&do=pcre");
         call.limits.time_limit_ms = 200;
         call.limits.grace_ms = 25000;
         call_run(&call);
@@ -376,7 +199,7 @@ static void a_worker_that_ends_because_it_was_asked_has_not_died_by_itself(void 
         rig_php_serves(*state);
         assert_int_equal(rig_stats(*state).died, 0);
         assert_int_equal(rig_stats(*state).started, 2);
-        finish(&script, &call);
+        work_fini(&script, &call);
 }
 
 /* ---- the beginning ---- */
@@ -388,15 +211,15 @@ static void stopping_at_once_reaches_the_script(void **state)
                 struct script script;
                 struct call call;
 
-                begin(&script, &call, *state, "&do=sleep");
+                work_init(&script, &call, *state, "&do=sleep");
                 call.limits.grace_ms = 20000;
                 call_start(&call);
                 run_stop(call.run, CONNECTION_ABORTED, "at once");
                 assert_false(call.ended);
                 call_until_end(&call);
                 assert_string_equal(call.how.reason, "at once");
-                assert_timed_out_in_php(&script, &call);
-                finish(&script, &call);
+                work_timed_out(&script, &call);
+                work_fini(&script, &call);
         }
 }
 
@@ -421,12 +244,30 @@ static void a_stop_that_comes_too_late_for_the_script_does_not_touch_the_next_on
 
 /* ---- back-pressure ---- */
 
+static void pause_it(struct call *call)
+{
+        run_pause(call->run);
+        call->paused = true;
+}
+
+static bool is_paused(void *arg)
+{
+        return ((struct call *)arg)->paused;
+}
+
+static void resume_it(struct call *call)
+{
+        call->paused = false;
+        call->on_head = call->on_data = NULL;
+        run_resume(call->run);
+}
+
 static void a_paused_script_that_is_resumed_within_its_grace_ends_in_order(void **state)
 {
         struct script script;
         struct call call;
 
-        begin(&script, &call, *state, "&do=chatter");
+        work_init(&script, &call, *state, "&do=chatter");
         call.limits.grace_ms = 20000;
         call.count_only = true;
         call.on_data = pause_it;
@@ -443,7 +284,7 @@ static void a_paused_script_that_is_resumed_within_its_grace_ends_in_order(void 
         script_until_done(&script, 2, call.pid);
         rig_php_serves(*state);
         assert_int_equal(rig_stats(*state).started, 1);
-        finish(&script, &call);
+        work_fini(&script, &call);
 }
 
 static void a_paused_script_that_is_not_resumed_is_killed(void **state)
@@ -451,7 +292,7 @@ static void a_paused_script_that_is_not_resumed_is_killed(void **state)
         struct script script;
         struct call call;
 
-        begin(&script, &call, *state, "&do=chatter");
+        work_init(&script, &call, *state, "&do=chatter");
         call.limits.grace_ms = 200;
         call.count_only = true;
         call.on_data = pause_it;
@@ -460,7 +301,7 @@ static void a_paused_script_that_is_not_resumed_is_killed(void **state)
         run_stop(call.run, CONNECTION_ABORTED, "enough");
         call_until_end(&call);
         assert_killed(&script, &call);
-        finish(&script, &call);
+        work_fini(&script, &call);
 }
 
 static void put_back_and_pause(struct call *call)
@@ -477,14 +318,14 @@ static void pausing_what_is_killed_does_not_keep_it(void **state)
         struct script script;
         struct call call;
 
-        begin(&script, &call, *state, "&do=chatter");
+        work_init(&script, &call, *state, "&do=chatter");
         call.count_only = true;
         call.on_data = put_back_and_pause;
         call_start(&call);
         call_until_end(&call);
         assert_int_equal(call.how.outcome, RUN_PUT_BACK);
         assert_true(rig_is_dead(call.pid));
-        finish(&script, &call);
+        work_fini(&script, &call);
 }
 
 /* ---- its caller is gone ---- */
@@ -494,7 +335,7 @@ static void a_script_that_ignores_the_hang_up_ends_when_it_is_done(void **state)
         struct script script;
         struct call call;
 
-        begin(&script, &call, *state, "&do=chatter&ignore");
+        work_init(&script, &call, *state, "&do=chatter&ignore");
         call.count_only = true;
         script_start(&script, &call);
         run_hang_up(call.run, "the caller hung up");
@@ -510,7 +351,7 @@ static void a_script_that_ignores_the_hang_up_ends_when_it_is_done(void **state)
         script_until_done(&script, 1, call.pid);
         rig_php_serves(*state);
         assert_int_equal(rig_stats(*state).started, 1);
-        finish(&script, &call);
+        work_fini(&script, &call);
 }
 
 static void limits_count_on_after_the_hang_up(void **state)
@@ -518,7 +359,7 @@ static void limits_count_on_after_the_hang_up(void **state)
         struct script script;
         struct call call;
 
-        begin(&script, &call, *state, "&do=wait&ignore");
+        work_init(&script, &call, *state, "&do=wait&ignore");
         call.limits.time_limit_ms = 500;
         script_start(&script, &call);
         run_hang_up(call.run, "the caller hung up");
@@ -530,7 +371,7 @@ static void limits_count_on_after_the_hang_up(void **state)
         script_until_done(&script, 2, call.pid);
         rig_php_serves(*state);
         assert_int_equal(rig_stats(*state).started, 1);
-        finish(&script, &call);
+        work_fini(&script, &call);
 }
 
 static void one_that_cannot_be_interrupted_is_killed_without_its_caller_too(void **state)
@@ -540,7 +381,7 @@ static void one_that_cannot_be_interrupted_is_killed_without_its_caller_too(void
         struct call call;
 
         silence_open(&silence, *state);
-        begin(&script, &call, *state, silence.extra);
+        work_init(&script, &call, *state, silence.extra);
         call.limits.grace_ms = 200;
         script_start(&script, &call);
         run_hang_up(call.run, "the caller hung up");
@@ -549,7 +390,7 @@ static void one_that_cannot_be_interrupted_is_killed_without_its_caller_too(void
         call_until_end(&call);
         assert_string_equal(call.how.reason, "the caller hung up; then cancelled");
         assert_killed(&script, &call);
-        finish(&script, &call);
+        work_fini(&script, &call);
         silence_close(&silence);
 }
 
@@ -591,7 +432,7 @@ static void assert_put_back(struct script *script, struct call *call, enum run_o
         assert_false(script_is_done(script));
         rig_php_serves(script->rig);
         assert_int_equal(rig_stats(script->rig).died, 0);
-        finish(script, call);
+        work_fini(script, call);
 }
 
 static void a_run_is_put_back_whatever_is_done_to_it(void **state)
@@ -602,7 +443,7 @@ static void a_run_is_put_back_whatever_is_done_to_it(void **state)
 
         silence_open(&silence, *state);
         for (int i = 0; i < 6; i++) {
-                begin(&script, &call, *state, i == 2 ? "&do=chatter" : silence.extra);
+                work_init(&script, &call, *state, i == 2 ? "&do=chatter" : silence.extra);
                 call.count_only = true;
                 if (i == 2)
                         call.on_data = pause_it;
@@ -702,12 +543,6 @@ static void one_that_answers_after_sigterm_is_not_used_again(void **state)
 static int tests(void)
 {
         const struct CMUnitTest all[] = {
-                PHP(a_script_is_ended_by_its_time_limit),
-                PHP(a_script_is_ended_by_its_idle_limit),
-                PHP(output_and_control_lines_hold_the_idle_limit_off),
-                PHP(the_idle_limit_does_not_count_while_paused),
-                PHP(the_time_limit_can_be_changed_on_the_way),
-                PHP(the_limit_is_named_by_the_option_that_sets_it),
                 PHP(a_program_that_the_script_waits_for_gets_sigterm),
                 PHP(a_program_that_ignores_sigterm_is_killed_with_its_worker),
                 PHP(a_script_that_cannot_be_interrupted_is_killed_when_its_grace_is_over),
