@@ -112,6 +112,20 @@ void pool_announce(struct pool *pool)
                 pool->freed(pool->arg);
 }
 
+/* FIFOs of a server that was killed, and files that a program left behind has made by writing to the path of
+ * a FIFO that was gone. */
+static void sweep_controls(const char *folder)
+{
+        DIR *dir = opendir(folder);
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir)))
+                if (fnmatch("w*.control", entry->d_name, 0) == 0)
+                        unlinkat(dirfd(dir), entry->d_name, 0);
+        if (dir)
+                closedir(dir);
+}
+
 /* The last of the timers is closed: nothing of the loop points into the pool any more. */
 static void timer_closed(uv_handle_t *handle)
 {
@@ -128,6 +142,8 @@ static void pool_check_down(struct pool *pool)
                         return;
         if (uv_is_closing((uv_handle_t *)&pool->kill))
                 return;
+        if (pool->setup.folder)
+                sweep_controls(pool->setup.folder);
         pool->timers = pool->count + 1;
         uv_close((uv_handle_t *)&pool->kill, timer_closed);
         for (unsigned i = 0; i < pool->count; i++) {
@@ -312,19 +328,6 @@ static int check_folder(const char *folder, unsigned workers, struct cause *caus
                 return cause_set(cause, -errno, "the runtime folder %s cannot be written: %s", folder,
                                  strerror(errno));
         return 0;
-}
-
-/* FIFOs of a server that was killed. */
-static void sweep_controls(const char *folder)
-{
-        DIR *dir = opendir(folder);
-        struct dirent *entry;
-
-        while (dir && (entry = readdir(dir)))
-                if (fnmatch("w*.control", entry->d_name, 0) == 0)
-                        unlinkat(dirfd(dir), entry->d_name, 0);
-        if (dir)
-                closedir(dir);
 }
 
 static int prepare_outside(struct pool *pool, const char *outside, struct cause *cause)
