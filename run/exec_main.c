@@ -101,14 +101,16 @@ static char **candidates_new(const char *name)
         return list;
 }
 
-static void candidates_free(char **list)
-{
-        for (size_t i = 0; list[i]; i++)
-                free(list[i]);
-        free(list);
-}
-
 /* ---- between fork and exec ---- */
+
+static void report_write(const struct exec_report *report)
+{
+        ssize_t n;
+
+        do
+                n = write(EXEC_REPORT_FD, report, sizeof(*report));
+        while (n < 0 && errno == EINTR);
+}
 
 static void raise_oom_score(void)
 {
@@ -171,15 +173,19 @@ static enum exec_step program_exec(const struct order *o)
         return EXEC_PROGRAM;
 }
 
+/* The pid is reported from here, before there is a program: none is ever executed that the server does not
+ * know of, should the supervisor be killed. */
 static void program_run(const struct order *o, pid_t supervisor, int tell_fd)
 {
-        struct exec_report report = { .what = EXEC_REFUSED };
+        struct exec_report report = { .what = EXEC_STARTED, .pid = getpid() };
 
         setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != supervisor)
                 _exit(127);
+        report_write(&report);
         signals_default();
+        report.what = EXEC_REFUSED;
         report.step = program_prepare(o);
         if (report.step == EXEC_PROGRAM)
                 report.step = program_exec(o);
@@ -197,15 +203,6 @@ struct supervisor {
         int64_t killed_ms;
         struct exec_report report;
 };
-
-static void supervisor_report(const struct exec_report *report)
-{
-        ssize_t n;
-
-        do
-                n = write(EXEC_REPORT_FD, report, sizeof(*report));
-        while (n < 0 && errno == EINTR);
-}
 
 static int64_t time_ms(const struct timeval *t)
 {
@@ -355,19 +352,17 @@ static void supervise(const struct order *o)
                 program_run(o, self, tell[1]);
         if (s.program < 0) {
                 s.report = (struct exec_report){ .what = EXEC_REFUSED, .step = EXEC_FORK, .error = errno };
-                supervisor_report(&s.report);
+                report_write(&s.report);
                 return;
         }
         close(tell[1]);
         setpgid(s.program, s.program);
-        s.report = (struct exec_report){ .what = EXEC_STARTED, .pid = s.program };
-        supervisor_report(&s.report);
+        s.report = (struct exec_report){ .what = EXEC_ENDED, .pid = s.program };
         let_go_of_stdio();
-        s.report.what = EXEC_ENDED;
         program_refused(tell[0], &s.report);
         close(tell[0]);
         supervisor_watch(&s);
-        supervisor_report(&s.report);
+        report_write(&s.report);
 }
 
 int exec_main(int argc, char **argv)
@@ -389,6 +384,7 @@ int exec_main(int argc, char **argv)
         keep_from_program();
         order.candidates = candidates_new(order.argv[0]);
         supervise(&order);
-        candidates_free(order.candidates);
-        return 0;
+        /* Not by way of exit(): the server waits, and a signal that comes late must not meet what others do
+         * there (a leak checker stops the process by ptrace, and can be left waiting by it). */
+        _exit(0);
 }

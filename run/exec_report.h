@@ -15,7 +15,7 @@
 #define EXEC_REPORT_FD 3
 #define EXEC_LOCK_FD   4    /* only held open */
 #define EXEC_GROUP_MS  5000 /* a killed group that is not gone by then is reported as it is */
-#define EXEC_CPU_EXTRA 5    /* seconds of CPU from SIGXCPU to SIGKILL */
+#define EXEC_CPU_EXTRA 2    /* seconds of CPU from SIGXCPU to SIGKILL */
 
 enum exec_report_what {
         EXEC_NOTHING,
