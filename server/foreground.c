@@ -401,6 +401,11 @@ void foreground_request(struct foreground_desk *desk, struct exchange *ex, struc
         struct foreground *f;
         char why[160];
 
+        if (desk->stopping) {
+                site_match_fini(match);
+                exchange_problem(ex, 503, 5, "the server is shutting down");
+                return;
+        }
         if (dispatcher_waiting(desk->dispatcher) >= desk->config->foreground_queue_max) {
                 snprintf(why, sizeof(why),
                          "%llu requests already wait for a worker (option foreground_queue_max)",

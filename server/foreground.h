@@ -28,6 +28,7 @@ struct foreground_desk {
         struct foreground *alone;     /* their caller is gone or was let go; not jobs yet */
         struct foreground *detaching; /* they said `detach` just now */
         uv_timer_t look;              /* for both */
+        bool stopping;                /* no worker will come any more */
 };
 
 void foreground_desk_init(struct foreground_desk *desk); /* the fields but active and alone are set */

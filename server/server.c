@@ -32,7 +32,8 @@ enum {
 enum phase {
         PHASE_SERVING,
         PHASE_DRAINING, /* runs may end */
-        PHASE_CLOSING,  /* doors and pool are being closed */
+        PHASE_ENDING,   /* what still runs is being ended, and its callers are told */
+        PHASE_CLOSING,  /* doors are being closed */
         PHASE_STORING,  /* the last outcomes go to the store */
         PHASE_DONE,
 };
@@ -77,13 +78,21 @@ static void part_closed(void *arg)
         server_step(s);
 }
 
+/* What still runs is ended; the answers to that go out before the doors close. */
+static void server_end_runs(struct server *s)
+{
+        s->phase = PHASE_ENDING;
+        s->closing = 3;
+        s->front.desk.stopping = true;
+        dispatcher_stop(s->dispatcher, part_closed, s);
+        exec_stop(s->exec, part_closed, s);
+        http_stop(s->http, part_closed, s);
+}
+
 static void server_close_doors(struct server *s)
 {
         s->phase = PHASE_CLOSING;
-        s->closing = 5;
-        dispatcher_stop(s->dispatcher, part_closed, s); /* its last answers go out before the doors close */
-        exec_stop(s->exec, part_closed, s);
-        http_stop(s->http, part_closed, s);
+        s->closing = 2;
         door_close(s->front_door, part_closed, s);
         door_close(s->control_door, part_closed, s);
 }
@@ -108,6 +117,8 @@ static void server_step(struct server *s)
 {
         if (s->phase == PHASE_DRAINING && jobs_are_idle(s->jobs) && s->front.desk.active == 0 &&
             !door_is_busy(s->front_door) && !door_is_busy(s->control_door))
+                server_end_runs(s);
+        else if (s->phase == PHASE_ENDING && s->closing == 0)
                 server_close_doors(s);
         else if (s->phase == PHASE_CLOSING && s->closing == 0)
                 s->phase = PHASE_STORING;
@@ -127,7 +138,7 @@ static void drain_over(uv_timer_t *timer)
         if (s->phase == PHASE_DRAINING) {
                 log_say(LOG_WARN, "server", "the drain time is over, what still runs is put back",
                         "drain_ms=%lld", (long long)s->config->drain_ms);
-                server_close_doors(s);
+                server_end_runs(s);
         } else if (s->phase == PHASE_STORING) {
                 log_say(LOG_ERROR, "server",
                         "the store does not take the last outcomes; their runs count as cut short at the "
@@ -156,7 +167,7 @@ static void on_terminate(uv_signal_t *handle, int signum)
                 uv_timer_start(&s->drain, drain_over, (uint64_t)s->config->drain_ms, 5000);
                 uv_timer_start(&s->watch, drain_watch, 20, 20);
         } else if (s->phase == PHASE_DRAINING) {
-                server_close_doors(s);
+                server_end_runs(s);
         }
         server_step(s);
 }
