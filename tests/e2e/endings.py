@@ -40,6 +40,8 @@ LIMIT = "time limit"
 BOTH = "hang-up, then time limit"
 KILLED = "killed from outside"
 CRASH = "server kill -9"
+STOP = "server stopped, its drain time over"
+HALF = "caller shuts down its sending side"
 
 
 def until(condition, what):
@@ -115,10 +117,11 @@ def documented():
 # ---- carrying cases out
 
 class Doom:
-    """The moment a server is killed: when every case that wants it has begun."""
+    """The moment a server is killed, or stopped: when every case that wants it has begun."""
 
-    def __init__(self, server, load, count):
-        self.server, self.load, self.left = server, load, count
+    def __init__(self, server, load, cases):
+        self.server, self.load, self.left = server, load, len(cases)
+        self.gently = all(c.ending == STOP for c in cases)
         self.lock, self.over = threading.Lock(), threading.Event()
         self.trouble = None
 
@@ -129,7 +132,10 @@ class Doom:
         if last:
             try:
                 self.load.pause()
-                kill(self.server)
+                if self.gently:
+                    assert self.server.stop() == 0
+                else:
+                    kill(self.server)
                 self.server.start()
                 self.load.resume()
             except BaseException as e:
@@ -209,8 +215,7 @@ class Lab:
                 self.servers[name] = server.start()
                 self.loads[name] = load = Load(server)
                 load.start()
-                doomed = sum(1 for c in self.cases if c.server == name and c.ending == CRASH)
-                self.dooms[name] = Doom(server, load, doomed)
+                self.dooms[name] = Doom(server, load, [c for c in self.cases if c.server == name and c.ending in (CRASH, STOP)])
             return self.servers[name]
 
     def run(self, drive, at_once=24):
@@ -224,13 +229,13 @@ class Lab:
                 assert server.get("/hello.php").text == "hello\n", "the next request"
                 return seen, None
             except BaseException:
-                if case.ending == CRASH and not arrived:
+                if case.ending in (CRASH, STOP) and not arrived:
                     with contextlib.suppress(Exception):
                         self.dooms[case.server].arrive(wait=False)
                 return None, traceback.format_exc()
         # Those that meet in a server's death come first: each of them holds a thread until then.
-        order = sorted(range(len(self.cases)), key=lambda i: self.cases[i].ending != CRASH)
-        doomed = sum(1 for c in self.cases if c.ending == CRASH)
+        order = sorted(range(len(self.cases)), key=lambda i: self.cases[i].ending not in (CRASH, STOP))
+        doomed = sum(1 for c in self.cases if c.ending in (CRASH, STOP))
         with concurrent.futures.ThreadPoolExecutor(doomed + at_once) as pool:
             futures = {i: pool.submit(one, i, self.cases[i]) for i in order}
             return {id(self.cases[i]): f.result() for i, f in futures.items()}
@@ -344,6 +349,8 @@ class Work:
     def hang_up(self, s):
         if self.case.ending == RST:
             reset(s)
+        elif self.case.ending == HALF:
+            s.shutdown(socket.SHUT_WR)
         else:
             s.close()
         self.noticed()

@@ -1,13 +1,14 @@
 """Every ending of PHP's work, foreground and as a job: see endings.py."""
 import os
 import signal
+import socket
 import time
 from urllib.parse import urlencode
 
 import pytest
 
 from conftest import alive, children, read_all, read_until
-from endings import BOTH, CANCEL, CRASH, END, FIN, KILLED, LIMIT, RST, Case, Lab, compare, documents, record_text, reply_text, run_ms, until
+from endings import BOTH, CANCEL, CRASH, END, FIN, HALF, KILLED, LIMIT, RST, STOP, Case, Lab, compare, documents, record_text, reply_text, run_ms, until
 
 GRACE_MS, HARD_GRACE_MS = 5000, 300  # the default, and that of the server "hard"
 SERVERS = {
@@ -19,11 +20,13 @@ SERVERS = {
     "patient": (2, ["--grace", "60s"]),
     "killed": (8, []),
     "doomed": (24, []),
+    "stopped": (12, ["--drain", "300ms"]),
 }
 
 KINDS = {"silent": "silent", "writing": "writing", "writing, ignoring aborts": "ignoring", "in sleep()": "sleep", "in fread()": "fread",
          "in exec()": "exec", "in a busy loop": "busy", "in a long preg_match()": "pcre"}
 SILENT, WRITING, IGNORING, SLEEP, FREAD, EXEC, BUSY, PCRE = KINDS
+FLOOD = "blocked by a caller that does not read"
 PROMPT = (SILENT, WRITING, IGNORING, SLEEP, EXEC, BUSY)  # PHP hears of the limit at once; what exec() waits for is ended, too
 LATE = (FREAD, PCRE)                                     # ...when the call comes back
 QUIET = (SILENT, SLEEP, FREAD, EXEC, BUSY, PCRE)   # these print nothing meanwhile
@@ -33,6 +36,7 @@ ZERO, ONE, TWO, THREE = (f"`connection_status()` {n} in its shutdown function" f
 END_0, END_1 = (f"{n} at its end" for n in range(2))
 NOTHING = "nothing"
 NOTHING_OR_ONE = "nothing; 1 where it prints in the instant between the server's death and its own"
+NOTHING_OR_TWO = "`connection_status()` 2 in its shutdown function, or nothing"
 # What ran afterwards.
 SHUTDOWN = "shutdown functions"
 THEN = "then-target"
@@ -52,6 +56,7 @@ HUNG_UP = "the caller hung up"
 LIMITS = {n: f"it ran longer than its time limit of {n} (time_limit)" for n in ("500ms", "1s")}
 FOREGROUND_LIMITS = {n: f"it ran longer than its time limit of {n} (foreground_time_limit)" for n in ("500ms", "800ms")}
 DIED = "the worker (php-cgi, pid …) was killed by signal 9 (Killed) before the reply was complete"
+PUT_BACK = "the server is shutting down"
 SERVER_DIED = "the server ended while run 1 was under way (killed, crashed, or the machine went down)"
 
 
@@ -101,6 +106,18 @@ def foreground():
         got = "nothing: closed" if kind in QUIET else "200, then cut off"
         yield Case(kind, CRASH, NOTHING_OR_ONE if kind == WRITING else NOTHING, got, NOT_A_JOB, NOTHING, KILL + NEW + (ORPHANS if kind == EXEC else ""),
                    server="doomed")
+    yield Case(SILENT, HALF, END_0, "", f"**cancelled**: stopped, 1, “{HUNG_UP}”", SHUTDOWN, TO_END + LIVES, policy="php")
+    for ending in (FIN, RST):
+        yield Case(FLOOD, ending, ONE, "", f"**cancelled**: stopped, 1, status 200, “{HUNG_UP}”", SHUTDOWN, PRINTED + LIVES, policy="php",
+                   query={"after": 300})
+    yield Case(FLOOD, LIMIT, NOTHING_OR_TWO, "200, then cut off, unless its end was on its way", NOT_A_JOB, "shutdown functions, where it can leave its write",
+               HARD_KILLED + NEW, server="hard")
+    yield Case(FLOOD, KILLED, NOTHING, "200, then cut off", NOT_A_JOB, NOTHING, KILL + NEW, server="killed")
+    for kind in (SILENT, WRITING, EXEC):
+        got = f"503: “{PUT_BACK}”" if kind in QUIET else "200, then cut off"
+        yield Case(kind, STOP, NOTHING, got, NOT_A_JOB, NOTHING, KILL + NEW, server="stopped")
+    yield Case(SILENT, STOP, NOTHING, "", f"**cancelled**: stopped, 1, signal 9, “{HUNG_UP}”", NOTHING, KILL + NEW, server="stopped",
+               note="after its caller hung up", query={"hang-up": 1})
     yield Case(SILENT, CRASH, NOTHING, "", f"**cancelled**: crashed, 1, “{SERVER_DIED}”", NOTHING, KILL + NEW, server="doomed",
                note="after its caller hung up", query={"hang-up": 1})
 
@@ -157,6 +174,10 @@ def jobs():
     for kind in KINDS:
         yield Case(kind, CRASH, NOTHING_OR_ONE if kind == WRITING else NOTHING, "", f"**succeeded**: crashed, 0, “{SERVER_DIED}”; succeeded, 0, status 200",
                    also("run 2", THEN), KILL + NEW + (ORPHANS if kind == EXEC else ""), server="doomed")
+    for kind in (SILENT, WRITING, EXEC):
+        status = "" if kind in QUIET else "status 200, "
+        yield Case(kind, STOP, NOTHING, "", f"**succeeded**: put back, 0, {status}signal 9, “{PUT_BACK}”; succeeded, 0, status 200",
+                   also("run 2", THEN), KILL + NEW, server="stopped")
     yield Case(SILENT, CRASH, NOTHING, "", f"**held**: crashed, 0, “{SERVER_DIED}”", NOTHING, KILL + NEW, server="doomed",
                job={"on_crash": "hold"}, note="`on_crash` hold")
 
@@ -171,7 +192,7 @@ TABLES = {"php in the foreground": (FOREGROUND_COLUMNS, FOREGROUND), "php jobs":
 # ---- carrying one out
 
 def target(work):
-    case, kind = work.case, KINDS[work.case.work]
+    case, kind = work.case, KINDS.get(work.case.work, "flood")
     ends = case.busy.startswith(TO_END)
     return "/ending.php?" + urlencode({
         "kind": kind, "mark": work.mark, "go": work.go, "name": work.key, "port": work.lab.target.port,
@@ -206,6 +227,19 @@ def ran_afterwards(work, record):
     return also(*ran) or NOTHING
 
 
+def await_blocked(work):
+    """It writes to a connection that takes nothing: ten times in a row it has come no further."""
+    seen = []
+
+    def stands_still():
+        try:
+            seen.append(os.path.getsize(work.mark + ".rounds"))
+        except OSError:
+            return False
+        return len(seen) > 10 and seen[-10] == seen[-1] > 0
+    until(stands_still, "the script being blocked")
+
+
 def begun(work):
     """Its worker's pid, once it is in its work."""
     pid = work.begun()
@@ -229,12 +263,12 @@ def busy(work, pid, record):
     lives = (LIVES if alive(pid) else NEW) + left(work)
     if work.notes("end", work.first):
         return TO_END + lives
-    if case.ending in (KILLED, CRASH):
+    if case.ending in (KILLED, CRASH, STOP):
         return KILL + lives
     took = run_ms(record) if record else 1000 * (work.over - work.asked)
     limit = 1000 * case.job.get("time_limit", 0) if case.ending in (LIMIT, BOTH) else 0
     run = record["runs"][0] if record else {}
-    if not work.notes("shutdown", work.first):
+    if not alive(pid):
         if run.get("exit_code") == 124:
             return OWN_LIMIT + lives
         grace = HARD_GRACE_MS if case.server == "hard" else GRACE_MS
@@ -263,11 +297,11 @@ def foreground_event(work, s, pid):
     case = work.case
     if case.ending == END:
         release(work)
-    elif case.ending in (FIN, RST, BOTH):
+    elif case.ending in (FIN, RST, HALF, BOTH):
         work.hang_up(s)
     elif case.ending == KILLED:
         os.kill(pid, signal.SIGKILL)
-    elif case.ending == CRASH:
+    elif case.ending in (CRASH, STOP):
         if "hang-up" in case.query:
             work.hang_up(s)
             until(work.listed, "the listed run")
@@ -280,24 +314,34 @@ def drive_foreground(work):
     work.first, work.sent, work.released = 0, {}, False
     case, record, got = work.case, None, ""
     s = work.server.connect()
+    if case.work == FLOOD:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     s.sendall(f"GET {target(work)} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
     pid = begun(work)
     first = b"" if case.work in QUIET else read_until(s, b"something")
+    if case.work == FLOOD:
+        await_blocked(work)
     work.asked = time.monotonic()
     foreground_event(work, s, pid)
-    if case.ending in (FIN, RST, BOTH) or "hang-up" in case.query:
+    if case.ending in (FIN, RST, HALF, BOTH) or "hang-up" in case.query:
         work.id = until(work.listed, f"the listed run of {case.name}")["id"]
         if case.busy.startswith(TO_END):
             release(work)
         record = work.record()
         assert record["crashes"] == (case.ending == CRASH)
     else:
+        if case.work == FLOOD and case.ending == LIMIT:
+            until(lambda: not alive(pid), "the end of its worker")  # before that the caller takes nothing
         got = reply_text(first + read_all(s))
         s.close()
         assert not work.listed(), "a run that nobody left is listed"
     work.over = time.monotonic()
-    return {"saw": saw(work), "got": got, "recorded": record_text(record) if record else NOT_A_JOB,
+    seen = {"saw": saw(work), "got": got, "recorded": record_text(record) if record else NOT_A_JOB,
             "then": ran_afterwards(work, record), "busy": busy(work, pid, record)}
+    if case.saw == NOTHING_OR_TWO:  # where in its write the signal meets it is chance
+        assert (seen["saw"], seen["then"]) in ((TWO, SHUTDOWN), (NOTHING, NOTHING)) and seen["got"] in ("200, then cut off", "200, whole")
+        seen.update(saw=case.saw, then=case.then, got=case.got)
+    return seen
 
 
 def job_begin(work):
@@ -319,7 +363,7 @@ def job_event(work, s, pid):
         work.cancel()
     elif case.ending == KILLED:
         os.kill(pid, signal.SIGKILL)
-    elif case.ending == CRASH:
+    elif case.ending in (CRASH, STOP):
         work.crash()
     if case.back:
         release_within_grace(work, 1000 * case.job.get("time_limit", 0))

@@ -52,6 +52,16 @@ switch ($_GET['kind']) {
         }
         print_something();
         break;
+    case 'flood': // more than a caller that does not read lets through
+        while (ob_get_level()) {
+            ob_end_clean();
+        }
+        while (!may_end()) {
+            echo str_repeat('something ', 10000);
+            flush();
+            file_put_contents($_GET['mark'] . '.rounds', '.', FILE_APPEND);
+        }
+        break;
     case 'sleep':
         sleep((int) $_GET['seconds']);
         break;
