@@ -118,8 +118,6 @@ static void server_step(struct server *s)
         if (s->phase == PHASE_DRAINING && jobs_are_idle(s->jobs) && s->front.desk.active == 0 &&
             !door_is_busy(s->front_door) && !door_is_busy(s->control_door))
                 server_end_runs(s);
-        else if (s->phase == PHASE_ENDING && s->closing == 0)
-                server_close_doors(s);
         else if (s->phase == PHASE_CLOSING && s->closing == 0)
                 s->phase = PHASE_STORING;
         if (s->phase == PHASE_STORING && jobs_are_idle(s->jobs))
@@ -148,9 +146,15 @@ static void drain_over(uv_timer_t *timer)
         }
 }
 
+/* The doors are not closed in the turn of the loop in which the last run has ended: its answer is to leave.
+ */
 static void drain_watch(uv_timer_t *timer)
 {
-        server_step(timer->data);
+        struct server *s = timer->data;
+
+        if (s->phase == PHASE_ENDING && s->closing == 0)
+                server_close_doors(s);
+        server_step(s);
 }
 
 static void on_terminate(uv_signal_t *handle, int signum)
