@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/fastcgi.h"
+#include "run/leftover.h"
 #include "run/worker.h"
 
 #define READ_BYTES 65536
@@ -163,6 +164,8 @@ static void remove_files(const struct pool *pool, struct worker *w)
 
         control_close(w->control);
         w->control = NULL;
+        if (!pool->setup.outside)
+                leftover_forget(pool->setup.folder, w->number);
         if (!pool->setup.outside &&
             worker_path(pool->setup.folder, w->number, path, sizeof(path)) < sizeof(path))
                 unlink(path);
@@ -367,6 +370,7 @@ static int pool_prepare(struct pool *pool, const struct pool_config *config, str
         if (r < 0)
                 return r;
         sweep_controls(folder);
+        leftover_end(folder);
         pool->setup.php = php;
         if (php && strpbrk(folder, INI_SPECIAL)) {
                 log_say(LOG_WARN, "run", "workers without opcache.file_cache",

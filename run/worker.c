@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "run/leftover.h"
 #include "run/proc.h"
 
 #define BACKOFF_FIRST_MS 100
@@ -556,6 +557,7 @@ void worker_spawn(struct worker *w)
                 return;
         }
         w->pid = w->process->handle.pid;
+        leftover_note(pool_setup(w->pool)->folder, w->number, w->pid);
         w->spawned_ms = clock_mono_ms();
         w->served = 0;
         w->reaped = w->blameless = w->asked = false;

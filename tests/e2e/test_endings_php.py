@@ -49,7 +49,7 @@ HARD_KILLED = f"until the grace ({HARD_GRACE_MS} ms) was over"
 KILL = "until the kill"
 OWN_LIMIT = "until PHP's own hard limit (2 s of CPU)"
 LIVES, NEW = "; the worker lives", "; a new worker"
-ORPHANS = "; what exec() had started lives on"
+ORPHANS = "; what exec() had started lives on"  # never: the next server ends it
 
 NOT_A_JOB = "no job: a line of the access log"
 HUNG_UP = "the caller hung up"
@@ -104,7 +104,7 @@ def foreground():
         yield Case(kind, KILLED, NOTHING, got, NOT_A_JOB, NOTHING, KILL + NEW, server="killed")
     for kind in KINDS:
         got = "nothing: closed" if kind in QUIET else "200, then cut off"
-        yield Case(kind, CRASH, NOTHING_OR_ONE if kind == WRITING else NOTHING, got, NOT_A_JOB, NOTHING, KILL + NEW + (ORPHANS if kind == EXEC else ""),
+        yield Case(kind, CRASH, NOTHING_OR_ONE if kind == WRITING else NOTHING, got, NOT_A_JOB, NOTHING, KILL + NEW,
                    server="doomed")
     yield Case(SILENT, HALF, END_0, "", f"**cancelled**: stopped, 1, “{HUNG_UP}”", SHUTDOWN, TO_END + LIVES, policy="php")
     for ending in (FIN, RST):
@@ -173,7 +173,7 @@ def jobs():
                note="`on_crash` hold")
     for kind in KINDS:
         yield Case(kind, CRASH, NOTHING_OR_ONE if kind == WRITING else NOTHING, "", f"**succeeded**: crashed, 0, “{SERVER_DIED}”; succeeded, 0, status 200",
-                   also("run 2", THEN), KILL + NEW + (ORPHANS if kind == EXEC else ""), server="doomed")
+                   also("run 2", THEN), KILL + NEW, server="doomed")
     for kind in (SILENT, WRITING, EXEC):
         status = "" if kind in QUIET else "status 200, "
         yield Case(kind, STOP, NOTHING, "", f"**succeeded**: put back, 0, {status}signal 9, “{PUT_BACK}”; succeeded, 0, status 200",
