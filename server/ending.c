@@ -23,7 +23,9 @@ struct retry_policy jobs_policy(const struct jobs *jobs, const struct job *job)
         const struct job_options *o = &job->options;
 
         return (struct retry_policy){
-                .max = (uint32_t)entry_option(o->retries, (int64_t)config->retries),
+                .max = o->on_crash == JOB_CRASH_END
+                               ? 0 /* nobody was promised that */
+                               : (uint32_t)entry_option(o->retries, (int64_t)config->retries),
                 .any_failure = job->runner == JOB_HTTP || o->retries >= 0,
                 .backoff_ms = entry_option(o->backoff_ms, config->retry_backoff_ms),
                 .backoff_max_ms = entry_option(o->backoff_max_ms, config->retry_backoff_max_ms),
