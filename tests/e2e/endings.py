@@ -149,7 +149,7 @@ class Doom:
 
 
 def kill(server):
-    """kill -9, and waits until everything that it started is gone: not what PHP scripts have started by exec()."""
+    """kill -9, and waits until everything that it started is gone: but what PHP scripts have started by exec() is ended by the next."""
     kids = children(server.process.pid)
     others = [p for kid in kids if command_line(kid).startswith("php-cgi") for p in children(kid)]
     server.process.kill()

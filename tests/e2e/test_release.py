@@ -145,3 +145,43 @@ def test_ten_released_runs_at_once_hold_nobody_up(make_server, tmp_path):
     for released in runs:
         released.release()
     assert all(server.wait(j["id"])["state"] == "succeeded" for j in jobs)
+
+
+def test_a_released_run_that_asks_for_another_try_is_not_run_again(server, tmp_path):
+    """Nobody was promised that; and its caller has its answer."""
+    (path, mark) = (f"/answer.php?mark={tmp_path}/mark&detach=1&answer[]=503|Retry-After:%200|Sendoff-Retry:%200", tmp_path / "mark")
+    assert server.get(path).status == 204
+    job = until(lambda: next((j for j in server.control("GET", "/v1/jobs").json["jobs"] if str(mark) in j["target"]), None), "the listed run")
+    record = server.wait(job["id"])
+    assert (record["state"], record["status"], record["run"], record["retries_left"]) == ("failed", 503, 1, 0)
+    assert len(mark.read_text().splitlines()) == 1
+
+
+def test_a_released_run_can_be_done_again_by_a_person_with_its_whole_request(server, tmp_path):
+    released = Released(server, tmp_path, die=1)
+    body = b"b" * 100000
+    assert server.request("POST", released.path, body, {"Content-Type": "a/b"}).text == "early\n"
+    job = released.job()
+    released.release()
+    assert server.wait(job["id"])["state"] == "dead"
+    released.path = released.path.replace("&die=1", "")
+    again = server.control("POST", f"/v1/jobs/{job['id']}/retry")
+    assert again.status == 202, again.text
+    record = server.wait(again.json["id"])
+    assert record["retry_of"] == job["id"] and record["method"] == "POST" and record["crashes"] == 3  # it dies as a job as well
+    bodies = [line for line in released.text().splitlines() if " body " in line]
+    assert len(bodies) == 4 and len(set(bodies)) == 1 and bodies[0].endswith(f" {len(body)}")
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_released_run_that_the_servers_end_cuts_short_is_dead(make_server, tmp_path, end):
+    server = make_server(WORKS_SITE, args=["--drain", "200ms"])
+    released = Released(server, tmp_path)
+    assert server.get(released.path).text == "early\n"
+    job = released.job()
+    getattr(server, end)()
+    server.start()
+    record = server.wait(job["id"])
+    assert (record["state"], record["run"], record["connection_status"]) == ("dead", 1, 0) and record["reason"]
+    released.release()
+    assert server.get("/hello.php").text == "hello\n" and released.text().count("begin") == 1

@@ -175,7 +175,7 @@ class WorkerKiller(threading.Thread):
         self.pause, self.done, self.killed = threading.Lock(), threading.Event(), set()
 
     def run(self):
-        while not self.done.wait(self.random.uniform(0.05, 0.35)):
+        while not self.done.wait(self.random.uniform(0.2, 0.8)):
             with self.pause:
                 pids = worker_pids(self.server)
                 if pids:

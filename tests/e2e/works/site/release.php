@@ -15,6 +15,7 @@ if (isset($_GET['close'])) {
 echo "early\n";
 flush();
 file_put_contents($_GET['mark'], '0 begin ' . getmypid() . " -\n", FILE_APPEND);
+file_put_contents($_GET['mark'], '0 body ' . strlen(file_get_contents('php://input')) . "\n", FILE_APPEND);
 while (!file_exists($_GET['go'])) {
     usleep(5000);
     clearstatcache();
