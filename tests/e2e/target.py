@@ -19,6 +19,7 @@ class Call:
     def __init__(self, method, path, headers, body, connection):
         self.method, self.path, self.headers, self.body, self.connection = method, path, headers, body, connection
         self.closed = False  # the caller went before it was answered
+        self.half_sent = False
 
     def __repr__(self):
         return f"{self.method} {self.path} {self.headers}"
@@ -32,7 +33,7 @@ class Target:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.answers, self.heard = {}, {}
+        self.answers, self.heard, self.halved = {}, {}, set()
         self.changed = threading.Condition()
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -72,6 +73,10 @@ class Target:
         with self.changed:
             self.heard.setdefault(name, []).append(call)
             self.changed.notify_all()
+        if name in self.halved:
+            connection.sendall(b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\nthe first half")
+            self.halved.discard(name)
+            call.half_sent = True
         answer = self.await_answer(name, call)
         if answer:
             connection.sendall(answer)
@@ -108,6 +113,10 @@ class Target:
         with self.changed:
             self.answers[name] = made
             self.changed.notify_all()
+
+    def halve(self, name):
+        """The first call gets a half of its reply at once, and then waits."""
+        self.halved.add(name)
 
     def calls(self, name):
         with self.changed:

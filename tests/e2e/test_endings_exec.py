@@ -5,13 +5,14 @@ import signal
 import pytest
 
 from conftest import alive
-from endings import BOTH, CANCEL, CRASH, END, FIN, KILLED, LIMIT, WORKS, Case, Lab, compare, documents, record_text, run_ms, until
+from endings import BOTH, CANCEL, CRASH, END, FIN, KILLED, LIMIT, STOP, WORKS, Case, Lab, compare, documents, record_text, run_ms, until
 
 GRACE_MS, HARD_GRACE_MS = 5000, 300  # the default, and that of the server "hard"
 SERVERS = {
     "plain": (2, ["--programs", "12"]),
     "hard": (2, ["--programs", "12", "--grace", "300ms"]),
     "doomed": (2, ["--programs", "12"]),
+    "stopped": (2, ["--programs", "12", "--drain", "300ms"]),
 }
 KINDS = {"sh with a trap": "trap.sh", "python without a handler": "plain.py", "python that prints": "writing.py",
          "sh that ignores SIGTERM": "deaf.sh", "sh with children": "children.sh"}
@@ -24,6 +25,7 @@ HARD_KILLED = f"until the grace ({HARD_GRACE_MS} ms) was over"
 GONE = "; nothing of its group is left"
 LIMITS = {n: f"it ran longer than its time limit of {n} (time_limit)" for n in ("500ms", "1s")}
 DIED = 'the program "…/{}" was killed by signal 9 (Killed)'
+PUT_BACK = "the server is shutting down"
 SERVER_DIED = "the server ended while run 1 was under way (killed, crashed, or the machine went down)"
 
 
@@ -62,6 +64,9 @@ def programs():
     for kind in KINDS:
         yield Case(kind, CRASH, NOTHING, "", f"**succeeded**: crashed, 0, “{SERVER_DIED}”; succeeded, 0, exit code 0", RUN_2, KILL + GONE,
                    server="doomed")
+    for kind in KINDS:
+        yield Case(kind, STOP, NOTHING, "", f"**succeeded**: put back, 0, signal 9, “{PUT_BACK}”; succeeded, 0, exit code 0", RUN_2, KILL + GONE,
+                   server="stopped")
 
 
 CASES = list(programs())
@@ -105,7 +110,7 @@ def busy(work, record):
     case = work.case
     if work.notes("end", 1):
         return TO_END
-    if case.ending in (KILLED, CRASH):
+    if case.ending in (KILLED, CRASH, STOP):
         return KILL
     took, limit = run_ms(record), 1000 * case.job.get("time_limit", 0)
     assert took >= limit, f"ended after {took} ms, before the limit"
@@ -127,7 +132,7 @@ def drive(work):
         work.cancel()
     elif case.ending == KILLED:
         os.kill(pid, signal.SIGKILL)
-    elif case.ending == CRASH:
+    elif case.ending in (CRASH, STOP):
         work.crash()
     if case.busy.startswith(TO_END):
         work.release()

@@ -1,19 +1,21 @@
 """Every ending of a request to a URL: see endings.py."""
 import pytest
 
-from endings import BOTH, CANCEL, CRASH, END, FIN, KILLED, LIMIT, Case, Lab, compare, documents, nobody, record_text, run_ms, until
+from endings import BOTH, CANCEL, CRASH, END, FIN, KILLED, LIMIT, STOP, Case, Lab, compare, documents, nobody, record_text, run_ms, until
 
-SERVERS = {"plain": (2, []), "doomed": (2, [])}
-SLOW, DEAD = "slow target", "dead target"
+SERVERS = {"plain": (2, []), "doomed": (2, []), "stopped": (2, ["--drain", "300ms"])}
+SLOW, DEAD, HALFWAY = "slow target", "dead target", "target half-way through its reply"
 
 CLOSED, NOTHING = "its caller closed the connection", "nothing"
 THEN, RUN_2 = "then-target", "run 2, then-target"
 TO_END, ASKED, KILL, AT_ONCE = "until it answered", "until it was asked to end", "until the kill", "no time"
 ONCE = {"retry": {"max": 1, "backoff": "10ms"}}  # one retry, soon
 NEVER = {"retry": {"max": 0}}
+PUT_BACK = "the server is shutting down"
 LIMIT_500 = "it ran longer than its time limit of 500ms (time_limit)"
 REFUSED = "connection to HOST:PORT refused"
 RESET = "no answer from HOST:PORT: the connection was reset"
+CUT = "the reply of HOST:PORT was cut short after 14 of 100 bytes: the connection was reset"
 SERVER_DIED = "the server ended while run 1 was under way (killed, crashed, or the machine went down)"
 
 
@@ -33,6 +35,14 @@ def requests():
     yield Case(SLOW, KILLED, NOTHING, "", f"**succeeded**: failed, 0, “{RESET}”; succeeded, 0, status 200", RUN_2, KILL, job=ONCE,
                note="one retry")
     yield Case(SLOW, CRASH, CLOSED, "", f"**succeeded**: crashed, 0, “{SERVER_DIED}”; succeeded, 0, status 200", RUN_2, KILL, server="doomed")
+    for policy in ("stop", "php"):
+        yield Case(HALFWAY, CANCEL, CLOSED, "", "**cancelled**: stopped, 1, status 200, “cancelled”", THEN, ASKED, policy=policy)
+    yield Case(HALFWAY, LIMIT, CLOSED, "", f"**failed**: stopped, 2, status 200, “{LIMIT_500}”", THEN, ASKED, job={"time_limit": 0.5, **NEVER},
+               note="no retries")
+    yield Case(HALFWAY, KILLED, NOTHING, "", f"**succeeded**: failed, 0, status 200, “{CUT}”; succeeded, 0, status 200", RUN_2, KILL, job=ONCE,
+               note="one retry")
+    yield Case(HALFWAY, CRASH, CLOSED, "", f"**succeeded**: crashed, 0, “{SERVER_DIED}”; succeeded, 0, status 200", RUN_2, KILL, server="doomed")
+    yield Case(SLOW, STOP, CLOSED, "", f"**succeeded**: put back, 0, “{PUT_BACK}”; succeeded, 0, status 200", RUN_2, KILL, server="stopped")
     used_up = f"**dead**: failed, 0, “{REFUSED}”; failed, 0, “{REFUSED}; retry 1 of at most 1, not run again”"
     for ending in (END, FIN, LIMIT):
         yield Case(DEAD, ending, "", "", used_up, RUN_2, AT_ONCE, job={**ONCE, **({"time_limit": 0.5} if ending == LIMIT else {})},
@@ -61,7 +71,7 @@ def busy(work, record, calls):
     case = work.case
     if case.work == DEAD:
         return AT_ONCE
-    if case.ending in (KILLED, CRASH):
+    if case.ending in (KILLED, CRASH, STOP):
         return KILL
     took, limit = run_ms(record), 1000 * case.job.get("time_limit", 0)
     if calls[0].closed:
@@ -88,9 +98,14 @@ def drive_dead(work):
 
 def drive_slow(work):
     case, target = work.case, work.lab.target
+    if case.work == HALFWAY:
+        target.halve(work.key)
     s = work.post({"target": f"{target.url}/{work.key}", "body": "a body"}, 10 if case.ending == FIN else None,
                   then={"always": f"/then.php?mark={work.then_mark}"})
     first = target.await_calls(work.key)[0]
+    if case.work == HALFWAY:
+        until(lambda: first.half_sent, "the first half of the reply")
+        work.noticed()
     work.id = first.headers["idempotency-key"]
     if s:
         work.hang_up(s)
@@ -98,7 +113,7 @@ def drive_slow(work):
         work.cancel()
     elif case.ending == KILLED:
         target.kill(work.key)
-    elif case.ending == CRASH:
+    elif case.ending in (CRASH, STOP):
         work.crash()
     if case.busy == TO_END:
         target.answer(work.key)
