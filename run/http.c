@@ -183,15 +183,14 @@ static void explain(const struct transfer *t, CURLcode code, struct job_run *how
                                   .body = t->body ? t->body->len : 0,
                                   .length = t->length,
                                   .connect_ms = t->desk->connect_timeout_ms };
-        curl_off_t resolved = 0, connected = 0, sent = 0;
+        curl_off_t resolved = 0, sent = 0;
         long os_error = 0;
 
         curl->easy_getinfo(t->easy, CURLINFO_NAMELOOKUP_TIME_T, &resolved);
-        curl->easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &connected);
         curl->easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
         curl->easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_error);
         f.resolved = t->opened || resolved > 0;
-        f.connected = connected > 0;
+        f.https = t->url.https;
         f.sent = (uint64_t)sent;
         if (!f.os_error)
                 f.os_error = (int)os_error;

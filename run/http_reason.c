@@ -26,21 +26,18 @@ static void connect_reason(const struct http_failure *f, struct job_run *how)
                 say(how, "no connection to %s: %s", f->where, f->os_error ? strerror(f->os_error) : f->error);
 }
 
-/* libcurl knows no other timeout here than the one for connecting. */
+/* libcurl knows no other timeout here than the one for connecting, which counts TLS in. */
 static void timeout_reason(const struct http_failure *f, struct job_run *how)
 {
-        const char *what = "no connection to";
         char time[OPTION_NUMBER_SIZE];
 
         option_duration_text((uint64_t)f->connect_ms, time);
-        if (!f->resolved) {
+        if (f->resolved)
+                say(how, "no %sconnection to %s within %s (option http_connect_timeout)",
+                    f->https ? "TLS " : "", f->where, time);
+        else
                 say(how, "the name %s was not resolved within %s (option http_connect_timeout)", f->host,
                     time);
-                return;
-        }
-        if (f->connected)
-                what = "no TLS with";
-        say(how, "%s %s within %s (option http_connect_timeout)", what, f->where, time);
 }
 
 /* What happened to the connection. */

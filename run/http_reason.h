@@ -14,7 +14,7 @@ struct http_failure {
         const char *host;  /* "example.com" */
         const char *error; /* libcurl's own words, may be "" */
         int os_error;      /* errno, 0 unknown */
-        bool resolved, connected;
+        bool https, resolved;
         bool head_done;
         uint64_t got;        /* bytes that came: of the body once the head is done, else of the head */
         uint64_t sent, body; /* of the request's body */
