@@ -274,24 +274,30 @@ static void a_sign_of_life_on_any_stream_is_enough(void **state)
 
 /* ---- the caller hangs up ---- */
 
+/* On either stream. */
 static void a_writing_program_notices_that_its_caller_hung_up(void **state)
 {
-        struct trial t;
+        for (int i = 0; i < 2; i++) {
+                struct trial t;
+                size_t before;
 
-        trial_init(&t, *state, "yes", NULL);
-        t.count_only = true;
-        trial_start(&t);
-        while (!t.out_bytes)
-                uv_run(&t.bench->rig.loop, UV_RUN_ONCE);
-        run_hang_up(t.run, "the caller hung up");
-        assert_false(t.ended);
-        t.on_data = stop_here; /* nothing more comes */
-        trial_until_end(&t);
-        assert_int_equal(t.how.outcome, RUN_STOPPED);
-        assert_int_equal(t.how.connection_status, CONNECTION_ABORTED);
-        assert_int_equal(t.how.signal, SIGPIPE);
-        assert_string_equal(t.how.reason, "the caller hung up");
-        trial_fini(&t);
+                trial_sh(&t, *state, i ? "echo x >&2; exec yes >&2" : "echo x >&2; exec yes");
+                t.count_only = true;
+                trial_start(&t);
+                while (buf_len(&t.err) == 0)
+                        uv_run(&t.bench->rig.loop, UV_RUN_ONCE);
+                run_hang_up(t.run, "the caller hung up");
+                assert_false(t.ended);
+                t.on_data = stop_here; /* nothing more comes */
+                before = buf_len(&t.err);
+                trial_until_end(&t);
+                assert_int_equal(buf_len(&t.err), before);
+                assert_int_equal(t.how.outcome, RUN_STOPPED);
+                assert_int_equal(t.how.connection_status, CONNECTION_ABORTED);
+                assert_int_equal(t.how.signal, SIGPIPE);
+                assert_string_equal(t.how.reason, "the caller hung up");
+                trial_fini(&t);
+        }
 }
 
 static void a_silent_program_goes_on_without_its_caller(void **state)
@@ -374,34 +380,51 @@ static bool is_true(void *arg)
         return *(bool *)arg;
 }
 
-/* A pause may outlast the drain of a program whose pipes somebody else holds. */
+static void until_dead(struct trial *t)
+{
+        int pid;
+
+        while (!(pid = run_pid(t->run)))
+                uv_run(&t->bench->rig.loop, UV_RUN_ONCE);
+        rig_until_dead(&t->bench->rig, pid);
+}
+
+/* A pause may outlast the drain, of a program whose pipes somebody else holds, and of one that has closed
+ * them. */
 static void a_pause_costs_none_of_the_output(void **state)
 {
         struct bench *bench = *state;
         bool past = false;
         uv_timer_t timer;
-        struct trial t;
-        int pid, daemon;
+        struct trial held, closed;
+        int daemon;
 
-        trial_sh(&t, bench, "setsid sleep 1007 & echo $!; head -c 30000 /dev/zero; exit 0");
-        trial_start(&t);
-        run_pause(t.run);
-        while (!(pid = run_pid(t.run)))
-                uv_run(&bench->rig.loop, UV_RUN_ONCE);
-        rig_until_dead(&bench->rig, pid);
+        trial_sh(&held, bench, "setsid sleep 1007 & echo $!; head -c 30000 /dev/zero; exit 0");
+        trial_start(&held);
+        run_pause(held.run);
+        trial_sh(&closed, bench, "echo $$; exec >&-; sleep 0.1");
+        trial_start(&closed);
+        trial_int(&closed);
+        run_pause(closed.run);
+        until_dead(&held);
+        until_dead(&closed);
         uv_timer_init(&bench->rig.loop, &timer);
         timer.data = &past;
         uv_timer_start(&timer, past_the_drain, 1500, 0);
         rig_until(&bench->rig, is_true, &past);
         uv_close((uv_handle_t *)&timer, NULL);
-        assert_false(t.ended);
-        run_resume(t.run);
-        trial_until_end(&t);
-        daemon = trial_int(&t);
+        assert_false(held.ended || closed.ended);
+        run_resume(held.run);
+        run_resume(closed.run);
+        trial_until_end(&held);
+        trial_until_end(&closed);
+        daemon = trial_int(&held);
         assert_int_equal(kill(daemon, SIGKILL), 0);
-        assert_true(t.out_bytes > 30000);
-        assert_int_equal(t.how.outcome, RUN_SUCCEEDED);
-        trial_fini(&t);
+        assert_true(held.out_bytes > 30000);
+        assert_int_equal(held.how.outcome, RUN_SUCCEEDED);
+        assert_int_equal(closed.how.outcome, RUN_SUCCEEDED);
+        trial_fini(&held);
+        trial_fini(&closed);
 }
 
 /* ---- the supervisor is killed ---- */
