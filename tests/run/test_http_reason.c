@@ -13,68 +13,65 @@
 
 /* ---- pure ---- */
 
+static const struct {
+        struct http_failure f;
+        const char *reason;
+        bool may_pass;
+} sentences[] = {
+        { { .code = CURLE_COULDNT_RESOLVE_HOST }, "the name h.example cannot be resolved", true },
+        { { .code = CURLE_COULDNT_CONNECT, .os_error = ECONNREFUSED },
+          "connection to h.example:1 refused",
+          true },
+        { { .code = CURLE_COULDNT_CONNECT, .os_error = EHOSTUNREACH },
+          "no connection to h.example:1: No route to host",
+          true },
+        { { .code = CURLE_COULDNT_CONNECT }, "no connection to h.example:1: words", true },
+        { { .code = CURLE_OPERATION_TIMEDOUT },
+          "the name h.example was not resolved within 1500ms (option http_connect_timeout)",
+          true },
+        { { .code = CURLE_OPERATION_TIMEDOUT, .resolved = true },
+          "no connection to h.example:1 within 1500ms (option http_connect_timeout)",
+          true },
+        { { .code = CURLE_OPERATION_TIMEDOUT, .resolved = true, .https = true },
+          "no TLS connection to h.example:1 within 1500ms (option http_connect_timeout)",
+          true },
+        { { .code = CURLE_PEER_FAILED_VERIFICATION },
+          "the certificate of h.example:1 is not valid: words",
+          false },
+        { { .code = CURLE_SSL_CACERT_BADFILE },
+          "the certificates to check h.example:1 with cannot be read (option http_ca_file): words",
+          false },
+        { { .code = CURLE_SSL_CONNECT_ERROR }, "no TLS with h.example:1: words", true },
+        { { .code = CURLE_WEIRD_SERVER_REPLY }, "what h.example:1 answered is not HTTP: words", true },
+        { { .code = CURLE_GOT_NOTHING }, "no answer from h.example:1: the connection was closed", true },
+        { { .code = CURLE_RECV_ERROR, .os_error = ECONNRESET },
+          "no answer from h.example:1: the connection was reset",
+          true },
+        { { .code = CURLE_RECV_ERROR, .os_error = ECONNRESET, .got = 512 },
+          "no answer from h.example:1: the connection was reset after 512 bytes",
+          true },
+        { { .code = CURLE_RECV_ERROR, .os_error = ETIMEDOUT },
+          "no answer from h.example:1: Connection timed out",
+          true },
+        { { .code = CURLE_RECV_ERROR }, "no answer from h.example:1: words", true },
+        { { .code = CURLE_SEND_ERROR, .os_error = EPIPE, .sent = 10, .body = 20 },
+          "no answer from h.example:1: the connection was reset after 10 of 20 bytes of the "
+          "request's body",
+          true },
+        { { .code = CURLE_PARTIAL_FILE, .head_done = true, .got = 3, .length = 10 },
+          "the reply of h.example:1 was cut short after 3 of 10 bytes: the connection was closed",
+          true },
+        { { .code = CURLE_RECV_ERROR, .os_error = ECONNRESET, .head_done = true, .length = -1 },
+          "the reply of h.example:1 was cut short after 0 bytes: the connection was reset",
+          true },
+        { { .code = CURLE_HTTP2_STREAM }, "no answer from h.example:1: words", true },
+};
+
 static void every_failure_has_its_sentence(void **state)
 {
-        static const struct {
-                struct http_failure f;
-                const char *reason;
-                bool may_pass;
-        } cases[] = {
-                { { .code = CURLE_COULDNT_RESOLVE_HOST }, "the name h.example cannot be resolved", true },
-                { { .code = CURLE_COULDNT_CONNECT, .os_error = ECONNREFUSED },
-                  "connection to h.example:1 refused",
-                  true },
-                { { .code = CURLE_COULDNT_CONNECT, .os_error = EHOSTUNREACH },
-                  "no connection to h.example:1: No route to host",
-                  true },
-                { { .code = CURLE_COULDNT_CONNECT }, "no connection to h.example:1: words", true },
-                { { .code = CURLE_OPERATION_TIMEDOUT },
-                  "the name h.example was not resolved within 1500ms (option http_connect_timeout)",
-                  true },
-                { { .code = CURLE_OPERATION_TIMEDOUT, .resolved = true },
-                  "no connection to h.example:1 within 1500ms (option http_connect_timeout)",
-                  true },
-                { { .code = CURLE_OPERATION_TIMEDOUT, .resolved = true, .https = true },
-                  "no TLS connection to h.example:1 within 1500ms (option http_connect_timeout)",
-                  true },
-                { { .code = CURLE_PEER_FAILED_VERIFICATION },
-                  "the certificate of h.example:1 is not valid: words",
-                  false },
-                { { .code = CURLE_SSL_CACERT_BADFILE },
-                  "the certificates to check h.example:1 with cannot be read (option http_ca_file): words",
-                  false },
-                { { .code = CURLE_SSL_CONNECT_ERROR }, "no TLS with h.example:1: words", true },
-                { { .code = CURLE_WEIRD_SERVER_REPLY },
-                  "what h.example:1 answered is not HTTP: words",
-                  true },
-                { { .code = CURLE_GOT_NOTHING },
-                  "no answer from h.example:1: the connection was closed",
-                  true },
-                { { .code = CURLE_RECV_ERROR, .os_error = ECONNRESET },
-                  "no answer from h.example:1: the connection was reset",
-                  true },
-                { { .code = CURLE_RECV_ERROR, .os_error = ECONNRESET, .got = 512 },
-                  "no answer from h.example:1: the connection was reset after 512 bytes",
-                  true },
-                { { .code = CURLE_RECV_ERROR, .os_error = ETIMEDOUT },
-                  "no answer from h.example:1: Connection timed out",
-                  true },
-                { { .code = CURLE_RECV_ERROR }, "no answer from h.example:1: words", true },
-                { { .code = CURLE_SEND_ERROR, .os_error = EPIPE, .sent = 10, .body = 20 },
-                  "no answer from h.example:1: the connection was reset after 10 of 20 bytes of the "
-                  "request's body",
-                  true },
-                { { .code = CURLE_PARTIAL_FILE, .head_done = true, .got = 3, .length = 10 },
-                  "the reply of h.example:1 was cut short after 3 of 10 bytes: the connection was closed",
-                  true },
-                { { .code = CURLE_RECV_ERROR, .os_error = ECONNRESET, .head_done = true, .length = -1 },
-                  "the reply of h.example:1 was cut short after 0 bytes: the connection was reset",
-                  true },
-                { { .code = CURLE_HTTP2_STREAM }, "no answer from h.example:1: words", true },
-        };
 
-        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-                struct http_failure f = cases[i].f;
+        for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
+                struct http_failure f = sentences[i].f;
                 struct job_run how = { 0 };
 
                 f.where = "h.example:1";
@@ -82,8 +79,8 @@ static void every_failure_has_its_sentence(void **state)
                 f.error = "words";
                 f.connect_ms = 1500;
                 http_reason(&f, &how);
-                assert_string_equal(how.reason, cases[i].reason);
-                assert_int_equal(how.may_pass, cases[i].may_pass);
+                assert_string_equal(how.reason, sentences[i].reason);
+                assert_int_equal(how.may_pass, sentences[i].may_pass);
         }
 }
 
