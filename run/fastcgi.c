@@ -663,8 +663,9 @@ int fastcgi_start(struct worker *w, const struct pool_request *request, const st
 {
         struct request *q;
         int r = worker_open(w);
+        bool lost = r < 0; /* an outside pool: the run ends as it does when the connection fails later */
 
-        if (r < 0) {
+        if (lost && !worker_is_outside(w)) {
                 worker_unreachable(w);
                 return FASTCGI_NO_CONNECTION;
         }
@@ -681,6 +682,9 @@ int fastcgi_start(struct worker *w, const struct pool_request *request, const st
         w->request = q;
         worker_move(w, WORKER_BUSY);
         *out = &q->run;
-        request_send_more(q);
+        if (lost)
+                fastcgi_eof(q);
+        else
+                request_send_more(q);
         return 0;
 }

@@ -419,11 +419,6 @@ void worker_ask(struct worker *w)
 
 void worker_unreachable(struct worker *w)
 {
-        if (worker_is_outside(w)) {
-                w->unreachable = true;
-                outside_over(w);
-                return;
-        }
         log_say(LOG_WARN, "run", "worker cannot be reached; killed", "worker=%d pid=%d", w->number, w->pid);
         worker_end(w, SIGKILL);
 }

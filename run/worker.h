@@ -135,8 +135,7 @@ void worker_set_reading(struct worker *w, bool on);
 void worker_drop_link(struct worker *w); /* closes the connection, whatever it is */
 /* The connection is closed while the script may go on: → GONE; an outside worker just loses it. */
 void worker_leave(struct worker *w);
-void worker_unreachable(
-        struct worker *w); /* no connection can be made: killed; an outside one is down for a while */
+void worker_unreachable(struct worker *w); /* no connection can be made to it: killed */
 /* Politely: PHP by SIGPROF, which is its own time limit (shutdown functions run, the worker lives on), and
  * SIGTERM to the programs it is waiting for. Put off while PHP may not have begun with the request: it would
  * not notice, or die. Another program by SIGTERM: it is not used again, even if it goes on. */
