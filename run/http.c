@@ -66,12 +66,12 @@ struct transfer {
         bool ended;     /* as code says, while paused */
         bool failed;    /* by us: see why and may_pass */
         bool opened;    /* a socket was made for it */
+        bool refused;   /* the guard has refused an address: see why */
         bool over;
         CURLcode code;
         int os_error; /* of making a socket, 0 none */
         bool may_pass;
-        char why[JOB_REASON_MAX];     /* once failed */
-        char refused[JOB_REASON_MAX]; /* the guard has refused an address */
+        char why[JOB_REASON_MAX]; /* once failed or refused */
         char error[CURL_ERROR_SIZE];
 };
 
@@ -205,8 +205,8 @@ static void transfer_result(const struct transfer *t, struct job_run *how)
         if (t->failed) {
                 memcpy(how->reason, t->why, sizeof(how->reason));
                 how->may_pass = t->may_pass;
-        } else if (t->code == CURLE_COULDNT_CONNECT && t->refused[0] && !t->opened) {
-                memcpy(how->reason, t->refused, sizeof(how->reason));
+        } else if (t->code == CURLE_COULDNT_CONNECT && t->refused && !t->opened) {
+                memcpy(how->reason, t->why, sizeof(how->reason));
         } else if (t->code != CURLE_OK) {
                 explain(t, t->code, how);
         } else if (!t->headed) { /* libcurl is content with a head that was cut short */
@@ -243,12 +243,12 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 
         (void)purpose;
         if (http_guard_refuses(&t->desk->guard, &address->addr)) {
+                t->refused = true;
                 http_guard_text(&address->addr, address->addrlen, text);
                 if (strstr(t->url.host, text))
-                        snprintf(t->refused, sizeof(t->refused), "%.100s is refused (option http_deny)",
-                                 text);
+                        snprintf(t->why, sizeof(t->why), "%.100s is refused (option http_deny)", text);
                 else
-                        snprintf(t->refused, sizeof(t->refused),
+                        snprintf(t->why, sizeof(t->why),
                                  "%.100s, the address of %.300s, is refused (option http_deny)", text,
                                  t->url.host);
                 return CURL_SOCKET_BAD;
@@ -410,7 +410,7 @@ static void set_common(struct transfer *t)
 static void transfer_add(struct transfer *t)
 {
         t->opened = false;
-        t->refused[0] = '\0';
+        t->refused = false;
         t->error[0] = '\0';
         t->os_error = 0;
         t->body_at = t->got = 0;
