@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from conftest import PATIENCE, UnixConnection, alive, children, until
+from conftest import UnixConnection, alive, children, until
 
 JOBS = int(os.environ.get("SENDOFF_SOAK_JOBS", "10000"))
 SEED = int(os.environ.get("SENDOFF_SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)

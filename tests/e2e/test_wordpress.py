@@ -16,7 +16,7 @@ import zlib
 
 import pytest
 
-from conftest import Reply, Server, finish, until
+from conftest import Server, finish, until
 
 PACKAGE = "/usr/share/wordpress"
 PASSWORD = "a long enough password, 4711"
