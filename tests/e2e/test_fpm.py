@@ -374,7 +374,8 @@ def test_a_pool_that_is_killed_and_started_again_costs_no_job(server, fpm, slow)
     fpm.start()
     records = [server.wait(j) for j in jobs]
     assert [r["state"] for r in records] == ["succeeded"] * 7
-    assert [r["crashes"] for r in records] == [1, 1, 0, 0, 0, 0, 0]
+    # one more may have been handed over between the death of one process and that of the last, and been lost with it
+    assert [r["crashes"] for r in records[:2]] == [1, 1] and sum(r["crashes"] for r in records[2:]) <= 1
     assert server.get("/hello.php").text == "hello\n"
 
 
