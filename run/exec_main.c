@@ -29,7 +29,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "run/exec_report.h"
-#include "run/signals.h"
+#include "run/child.h"
 
 #define OOM_SCORE    500 /* the kernel takes a program rather than the server */
 #define POLL_MS      20  /* for members of the group that are not our children */
@@ -184,7 +184,8 @@ static void program_run(const struct order *o, pid_t supervisor, int tell_fd)
         if (getppid() != supervisor)
                 _exit(127);
         report_write(&report);
-        signals_default();
+        child_default_signals();
+        child_default_files();
         report.what = EXEC_REFUSED;
         report.step = program_prepare(o);
         if (report.step == EXEC_PROGRAM)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "run/pool.h"
-#include "run/signals.h"
+#include "run/child.h"
 #include "run/worker.h"
 
 int worker_exec_main(int argc, char **argv)
@@ -25,7 +25,8 @@ int worker_exec_main(int argc, char **argv)
         if (parent && atol(parent) != (long)getppid())
                 return 127;
         unsetenv(WORKER_PARENT_VARIABLE);
-        signals_default();
+        child_default_signals();
+        child_default_files();
         execvp(argv[0], argv);
         fprintf(stderr, "sendoff: cannot start the worker %s: %s\n", argv[0], strerror(errno));
         return 127;

@@ -341,20 +341,32 @@ static int add_variable(void *arg, struct slice name, struct slice value)
         return 0;
 }
 
-/* The server's own environment, without what configures the server, and the CGI variables over it. */
+static bool has_variable(const struct env_list *list, const char *variable)
+{
+        size_t name = strcspn(variable, "=") + 1;
+
+        for (size_t i = 0; i < list->count; i++)
+                if (strncmp(list->words[i], variable, name) == 0)
+                        return true;
+        return false;
+}
+
+/* The CGI variables, and of the server's own environment what they leave, without what configures the server.
+ */
 static char **program_environment(struct entry *e, struct cause *cause)
 {
         const struct cgi_context context = { .job = e->job->id.text, .run = e->job->run.number, .minor = 1 };
         struct env_list list = { mem_alloc((ENV_MAX + 1) * sizeof(char *)), 0 };
         const struct cgi_sink sink = { add_variable, &list };
 
-        for (char **v = environ; *v && list.count < ENV_MAX / 2; v++)
-                if (strncmp(*v, "SENDOFF_", 8) != 0 && strncmp(*v, "HTTP_", 5) != 0)
-                        list.words[list.count++] = mem_dup(*v);
         if (cgi_env_build(&sink, &e->job->request, NULL, &context, cause) != 0) {
                 job_words_free(list.words);
                 return NULL;
         }
+        for (char **v = environ; *v && list.count < ENV_MAX; v++)
+                if (strncmp(*v, "SENDOFF_", 8) != 0 && strncmp(*v, "HTTP_", 5) != 0 &&
+                    !has_variable(&list, *v))
+                        list.words[list.count++] = mem_dup(*v);
         return list.words;
 }
 

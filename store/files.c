@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,7 @@
 #include "base/mem.h"
 
 #define PID_SIZE        32
-#define LOCK_WAIT_LOOKS 500 /* 10 ms each */
+#define LOCK_WAIT_LOOKS 600 /* 10 ms each */
 
 /* A folder that was just made survives a power cut once its parent is synced. */
 static int sync_parent(const char *path)
@@ -64,6 +63,29 @@ static void read_pid(int fd, char pid[PID_SIZE])
         pid[n > 0 ? n : 0] = '\0';
 }
 
+/* Whether the process that wrote its number into the lock still has it open. It has not when it is dead (or
+ * nearly: a zombie has nothing open), and when the number is another's by now. Nor do we count as it for
+ * having opened it just now. */
+static bool has_it_open(long pid, int lock_fd)
+{
+        char path[PID_SIZE + sizeof("/proc//fd")];
+        struct stat lock, st;
+        struct dirent *entry;
+        bool found = false;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "/proc/%ld/fd", pid);
+        dir = fstat(lock_fd, &lock) == 0 ? opendir(path) : NULL;
+        if (!dir) /* no such process, or one of another user's, which could not have opened it */
+                return false;
+        while (!found && (entry = readdir(dir)))
+                found = !(pid == getpid() && atol(entry->d_name) == lock_fd) &&
+                        fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && st.st_dev == lock.st_dev &&
+                        st.st_ino == lock.st_ino;
+        closedir(dir);
+        return found;
+}
+
 /* The server that made the lock is dead, but the lock is held: by the parents of its programs
  * (run/exec_main.c), which are ending them just now. True when the lock was taken. */
 static bool wait_for_the_dead(int fd)
@@ -71,15 +93,15 @@ static bool wait_for_the_dead(int fd)
         static const struct timespec look = { .tv_nsec = 10 * 1000 * 1000 };
         char pid[PID_SIZE];
 
-        read_pid(fd, pid);
-        if (atol(pid) <= 0 || kill((pid_t)atol(pid), 0) == 0 || errno != ESRCH)
-                return false;
         for (int i = 0; i < LOCK_WAIT_LOOKS; i++) {
                 if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
                         log_say(LOG_INFO, "store", "waited for what a dead server had left behind", "ms=%d",
                                 i * 10);
                         return true;
                 }
+                read_pid(fd, pid); /* another server may have been quicker */
+                if (atol(pid) <= 0 || has_it_open(atol(pid), fd))
+                        return false;
                 nanosleep(&look, NULL);
         }
         return false;
