@@ -223,6 +223,41 @@ static void stopping_at_once_reaches_the_script(void **state)
         }
 }
 
+static int only_child(void)
+{
+        char path[64];
+        FILE *f;
+        int pid = 0;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+        f = fopen(path, "re");
+        assert_non_null(f);
+        assert_int_equal(fscanf(f, "%d", &pid), 1);
+        fclose(f);
+        return pid;
+}
+
+/* Nothing is sent to a worker that does not catch it yet. */
+static void a_worker_that_is_slow_with_its_first_request_does_not_die_of_being_asked(void **state)
+{
+        struct script script;
+        struct call call;
+        int pid;
+
+        work_init(&script, &call, *state, "&do=sleep");
+        call.limits.grace_ms = 20000;
+        pid = only_child();
+        assert_int_equal(kill(pid, SIGSTOP), 0);
+        call_start(&call);
+        assert_int_equal(call.pid, pid);
+        run_stop(call.run, CONNECTION_ABORTED, "before it has begun");
+        rig_turn(*state, 300);
+        assert_int_equal(kill(pid, SIGCONT), 0);
+        call_until_end(&call);
+        work_timed_out(&script, &call);
+        work_fini(&script, &call);
+}
+
 static void a_stop_that_comes_too_late_for_the_script_does_not_touch_the_next_one(void **state)
 {
         for (int i = 0; i < 20; i++) {
@@ -550,6 +585,7 @@ static int tests(void)
                 PHP(a_long_match_of_pcre_is_killed),
                 PHP(a_worker_that_ends_because_it_was_asked_has_not_died_by_itself),
                 PHP(stopping_at_once_reaches_the_script),
+                PHP(a_worker_that_is_slow_with_its_first_request_does_not_die_of_being_asked),
                 PHP(a_stop_that_comes_too_late_for_the_script_does_not_touch_the_next_one),
                 PHP(a_paused_script_that_is_resumed_within_its_grace_ends_in_order),
                 PHP(a_paused_script_that_is_not_resumed_is_killed),

@@ -1,9 +1,14 @@
 /* Everything that may be done to a run, at random moments, from outside and from its handlers: every run ends
  * exactly once, and in the end all workers are idle. SENDOFF_TEST_SEED and SENDOFF_TEST_RUNS change the seed
  * and how many runs there are. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "rig.h"
@@ -26,7 +31,7 @@ struct storm {
         uint64_t random;
         unsigned runs, started, ended;
         unsigned outcomes[RUN_OUTCOMES];
-        bool php;
+        enum kind { PHP, PROGRAM, OUTSIDE } kind;
         char *work; /* the query of site/work.php */
         char *body;
         struct gust gusts[WORKERS];
@@ -67,17 +72,28 @@ static const char *const responder_targets[] = {
         "/x?other",  "/x?pieces",  "/x?none", "/x?overloaded",
 };
 
+static const char *const outside_targets[] = {
+        "/x",       "/x?empty",      "/x?half",    "/x?pieces", "/x?bighead", "/x?malformed",
+        "/x?close", "/x?stderr",     "/x?version", "/x?code",   "/x?other",   "/x?malformed-silent",
+        "/x?none",  "/x?overloaded",
+};
+
 static const char *const rare[] = { "/x?exit", "/x?close", "/x?orphan" }; /* a pause follows each */
 
 static char *choose(struct storm *s)
 {
-        const char *target;
+        static const struct {
+                const char *const *targets;
+                size_t count;
+        } all[] = {
+                [PHP] = { php_targets, sizeof(php_targets) / sizeof(char *) },
+                [PROGRAM] = { responder_targets, sizeof(responder_targets) / sizeof(char *) },
+                [OUTSIDE] = { outside_targets, sizeof(outside_targets) / sizeof(char *) },
+        };
+        const char *target = all[s->kind].targets[below(s, (unsigned)all[s->kind].count)];
 
-        if (below(s, 150) == 0)
-                return mem_dup(s->php ? "/kill.php?after" : rare[below(s, 3)]);
-        target = s->php ? php_targets[below(s, sizeof(php_targets) / sizeof(php_targets[0]))]
-                        : responder_targets[below(s,
-                                                  sizeof(responder_targets) / sizeof(responder_targets[0]))];
+        if (s->kind != OUTSIDE && below(s, 150) == 0)
+                return mem_dup(s->kind == PHP ? "/kill.php?after" : rare[below(s, 3)]);
         return strstr(target, "?do=") ? mem_printf("%s&%s", target, s->work) : mem_dup(target);
 }
 
@@ -214,41 +230,81 @@ static uint64_t number(const char *variable, uint64_t otherwise)
         return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static void storm(bool php, uint64_t runs)
+/* One responder for all connections, as a pool that somebody else keeps. */
+static pid_t start_outside(struct sockaddr_un *address)
 {
-        struct storm *s = mem_alloc(sizeof(*s));
-        uint64_t seed = number("SENDOFF_TEST_SEED", 20260101);
-        unsigned before;
+        pid_t pid;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        s->php = php;
-        s->random = seed * 2 + 1;
-        s->runs = (unsigned)number("SENDOFF_TEST_RUNS", runs);
-        if (php)
+        address->sun_family = AF_UNIX;
+        snprintf(address->sun_path, sizeof(address->sun_path), "/tmp/sendoff-storm-%d", (int)getpid());
+        assert_int_equal(bind(fd, (struct sockaddr *)address, sizeof(*address)), 0);
+        assert_int_equal(listen(fd, 8), 0);
+        pid = fork();
+        if (pid == 0) {
+                dup2(fd, 0);
+                _exit(responder_main());
+        }
+        assert_true(pid > 0);
+        close(fd);
+        return pid;
+}
+
+static void storm_open(struct storm *s, const struct sockaddr_un *outside)
+{
+        char *where = mem_printf("unix:%s", outside->sun_path);
+
+        if (s->kind == PHP)
                 rig_open_php(&s->rig, WORKERS, 0);
-        else
+        else if (s->kind == PROGRAM)
                 rig_open_responder(&s->rig, WORKERS);
+        else
+                rig_open_outside(&s->rig, where, WORKERS);
+        free(where);
         s->work = mem_printf("until=%s/none&done=%s/done", s->rig.folder, s->rig.folder);
         s->body = mem_alloc(BODY_MAX);
-        while (!is_over(s)) {
-                uv_run(&s->rig.loop, below(s, 2) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
-                for (int i = 0; i < WORKERS; i++)
-                        gust_turn(s, &s->gusts[i]);
-        }
-        before = s->ended;
+}
+
+static void storm_calm(struct storm *s, uint64_t seed)
+{
         rig_until_free(&s->rig, WORKERS);
         rig_turn(&s->rig, 50);
-        assert_int_equal(before, s->runs);
         assert_int_equal(s->ended, s->runs);
         assert_int_equal(rig_stats(&s->rig).requests, s->runs);
         assert_int_equal(rig_stats(&s->rig).busy, 0);
-        assert_int_equal(rig_stats(&s->rig).alive, WORKERS);
+        assert_int_equal(rig_stats(&s->rig).alive, s->kind == OUTSIDE ? 0 : WORKERS);
         print_message(
                 "# seed %llu: %u succeeded, %u failed, %u crashed, %u stopped, %u put back; %llu workers\n",
                 (unsigned long long)seed, s->outcomes[RUN_SUCCEEDED], s->outcomes[RUN_FAILED],
                 s->outcomes[RUN_CRASHED], s->outcomes[RUN_STOPPED], s->outcomes[RUN_PUT_BACK],
                 (unsigned long long)rig_stats(&s->rig).started);
-        call_expect(&s->rig, php ? "/hello.php" : "/x", php ? "hello" : "0 bytes");
+        call_expect(&s->rig, s->kind == PHP ? "/hello.php" : "/x", s->kind == PHP ? "hello" : "0 bytes");
+}
+
+static void storm(enum kind kind, uint64_t runs)
+{
+        struct storm *s = mem_alloc(sizeof(*s));
+        uint64_t seed = number("SENDOFF_TEST_SEED", 20260101);
+        struct sockaddr_un address = { 0 };
+        pid_t outside = kind == OUTSIDE ? start_outside(&address) : 0;
+        int status;
+
+        s->kind = kind;
+        s->random = seed * 2 + 1;
+        s->runs = (unsigned)number("SENDOFF_TEST_RUNS", runs);
+        storm_open(s, &address);
+        while (!is_over(s)) {
+                uv_run(&s->rig.loop, below(s, 2) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+                for (int i = 0; i < WORKERS; i++)
+                        gust_turn(s, &s->gusts[i]);
+        }
+        storm_calm(s, seed);
         rig_close(&s->rig);
+        if (outside) {
+                kill(outside, SIGKILL);
+                assert_int_equal(waitpid(outside, &status, 0), outside);
+                unlink(address.sun_path);
+        }
         free(s->work);
         free(s->body);
         free(s);
@@ -256,12 +312,17 @@ static void storm(bool php, uint64_t runs)
 
 static void every_run_of_php_ends_once_and_the_workers_are_idle_again(void **state)
 {
-        storm(true, 1000);
+        storm(PHP, 1000);
 }
 
 static void every_run_of_another_program_ends_once_and_the_workers_are_idle_again(void **state)
 {
-        storm(false, 1000);
+        storm(PROGRAM, 1000);
+}
+
+static void every_run_in_an_outside_pool_ends_once_and_its_workers_are_idle_again(void **state)
+{
+        storm(OUTSIDE, 1000);
 }
 
 static int tests(void)
@@ -269,6 +330,7 @@ static int tests(void)
         const struct CMUnitTest all[] = {
                 cmocka_unit_test(every_run_of_php_ends_once_and_the_workers_are_idle_again),
                 cmocka_unit_test(every_run_of_another_program_ends_once_and_the_workers_are_idle_again),
+                cmocka_unit_test(every_run_in_an_outside_pool_ends_once_and_its_workers_are_idle_again),
         };
 
         return cmocka_run_group_tests(all, NULL, NULL);
