@@ -120,7 +120,8 @@ static void slot_end(struct slot *slot)
         spool_init(&job->reply.body, store_files_fd(slot->bench->store), 64 << 10, 1 << 20);
         if (spool_write(&job->reply.body, "sent\n", 5) != 0)
                 abort();
-        job_run_ended(job, &how, clock_real_ms());
+        job->reply.kept = true;
+        job_run_ended(job, &(struct job_ending){ .run = &how }, clock_real_ms());
         slot->op.kind = STORE_UPDATE;
         slot->bench->under_way++;
         store_submit(slot->bench->store, &slot->op);

@@ -106,27 +106,37 @@ static int sync_body(struct engine *e, const struct spool *body)
         return SQLITE_OK;
 }
 
-static int refuse_add(struct store_op *op, const char *why)
+/* SQLITE_DONE and SQLITE_CONSTRAINT: it is refused, and nothing was done. */
+static int add_job(struct engine *e, const struct job *job)
 {
-        op->status = STORE_CONFLICT;
-        cause_set(&op->cause, 0, "%s", why);
-        return SQLITE_OK;
+        bool again = job->links.retry_of[0];
+        int r = sync_body(e, &job->request.body);
+
+        if (r == SQLITE_OK && again)
+                r = rows_may_retry(e, job);
+        if (r == SQLITE_OK)
+                r = rows_add(e, job); /* a constraint undoes the statement, not the group */
+        return r == SQLITE_OK && again ? rows_set_retried(e, job) : r;
+}
+
+/* Whether r is a refusal; then the op's status is set. */
+static bool refused(struct store_op *op, int r, int status)
+{
+        if (r != SQLITE_DONE && r != SQLITE_CONSTRAINT)
+                return false;
+        op->status = status;
+        cause_set(&op->cause, 0, "%s",
+                  r == SQLITE_DONE
+                          ? "the job to be run again has not ended, was run again already, or is gone"
+                          : "there is a job of this number");
+        return true;
 }
 
 static int do_add(struct engine *e, struct store_op *op)
 {
-        bool again = op->job->links.retry_of[0];
-        int r = sync_body(e, &op->job->request.body);
+        int r = add_job(e, op->job);
 
-        if (r == SQLITE_OK && again)
-                r = rows_may_retry(e, op->job);
-        if (r == SQLITE_DONE)
-                return refuse_add(op, "it was run again already, or is gone");
-        if (r == SQLITE_OK)
-                r = rows_add(e, op->job);
-        if (r == SQLITE_CONSTRAINT) /* undoes the statement, not the group */
-                return refuse_add(op, "there is a job of this number");
-        return r == SQLITE_OK && again ? rows_set_retried(e, op->job) : r;
+        return refused(op, r, STORE_CONFLICT) ? SQLITE_OK : r;
 }
 
 /* What SQLite has no part in is the op's own affair and no fault of the group. */
@@ -194,16 +204,21 @@ static int update_reply(struct engine *e, const struct job *job, bool may_have_o
         return r == SQLITE_OK ? rows_set_reply(e, job) : r;
 }
 
-static int update_added(struct engine *e, const struct store_op *op)
+static int sql(struct engine *e, const char *text)
 {
-        int r = SQLITE_OK;
+        return sqlite3_exec(e->db, text, NULL, NULL, NULL);
+}
 
-        for (unsigned i = 0; i < op->added_count && r == SQLITE_OK; i++) {
-                r = sync_body(e, &op->added[i]->request.body);
-                if (r == SQLITE_OK)
-                        r = rows_add(e, op->added[i]);
-        }
-        return r;
+/* All of them, or none. */
+static int update_added(struct engine *e, struct store_op *op)
+{
+        int r = sql(e, "SAVEPOINT added");
+
+        for (unsigned i = 0; i < op->added_count && r == SQLITE_OK; i++)
+                r = add_job(e, op->added[i]);
+        if (refused(op, r, -EEXIST))
+                r = sql(e, "ROLLBACK TO added");
+        return r == SQLITE_OK ? sql(e, "RELEASE added") : r;
 }
 
 static int do_update(struct engine *e, struct store_op *op)
@@ -216,6 +231,10 @@ static int do_update(struct engine *e, struct store_op *op)
                 return r;
         if (job_state_is_final(state) || (op->expect != JOB_DRAFT && state != op->expect))
                 return conflict(op, state);
+        if (op->added_count > 0)
+                r = update_added(e, op);
+        if (r != SQLITE_OK || op->status)
+                return r;
         if (before.number > 0 && before.number != op->job->run.number)
                 r = rows_add_run(e, op->job->id.seq, &before);
         if (r == SQLITE_OK && op->job->reply.log)
@@ -223,8 +242,6 @@ static int do_update(struct engine *e, struct store_op *op)
         /* a first run that has not ended has no earlier reply */
         if (r == SQLITE_OK && op->job->reply.kept)
                 r = update_reply(e, op->job, before.number > 1 || state != JOB_RUNNING);
-        if (r == SQLITE_OK)
-                r = update_added(e, op);
         return r == SQLITE_OK ? rows_update(e, op->job) : r;
 }
 

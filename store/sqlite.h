@@ -38,6 +38,8 @@ enum engine_sql { /* one prepared statement each; the text is in sqlite_rows.c *
                   SQL_MAKE_READY,
                   SQL_GET_RETRIED,
                   SQL_SET_RETRIED,
+                  SQL_STATS,
+                  SQL_SEQ_MAX,
                   SQL_PURGE_LOGS,
                   SQL_PURGE_PICK,
                   SQL_PURGE_NUMBER,
@@ -93,7 +95,7 @@ int rows_update(struct engine *e, const struct job *job);
 int rows_set_reply(struct engine *e, const struct job *job);
 int rows_add_run(struct engine *e, uint64_t seq, const struct job_run *run);
 /* Fills job from the row of its id. SQLITE_ROW found; SQLITE_DONE not (or the random part differs); -errno
- * when the file of a body cannot be opened, all but the bodies is filled then; else an error. */
+ * when the file of a body cannot be opened, all but that body is filled then; else an error. */
 int rows_get(struct engine *e, struct job *job, bool want_request, bool want_reply, bool want_runs);
 /* Only the state and the run of the job that has this id. SQLITE_ROW, SQLITE_DONE as above, or an error. */
 int rows_get_run(struct engine *e, const struct job_id *id, enum job_state *state, struct job_run *run);

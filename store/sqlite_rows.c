@@ -1,5 +1,5 @@
 /* Jobs to rows and back: statements, binding, loading. Each function returns an SQLite result code. Schema:
- * sqlite.c. */
+ * sqlite_schema.c. */
 #include "store/sqlite.h"
 
 #include <stdio.h>
@@ -20,6 +20,9 @@
 #define LIST_ENDED(state)                                                                                    \
         " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_ended WHERE ?3 >> " #state                          \
         " & 1 AND state = " #state " AND state IN (4, 5, 6, 7) AND seq < ?1"
+#define LIST_WAITING(state)                                                                                  \
+        " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_waiting WHERE ?3 >> " #state                        \
+        " & 1 AND state = " #state " AND state IN (1, 8) AND seq < ?1"
 #define LIST_READY(runner)                                                                                   \
         " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_ready WHERE ?3 >> 2 & 1 AND state = 2 AND runner "  \
         "= " #runner " AND seq < ?1"
@@ -53,12 +56,9 @@ const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_LIST_STATES] =
                 "SELECT seq, " STATE_COLUMNS ", method, target, host, remote, body_len FROM jobs JOIN ("
                 " SELECT seq AS s FROM jobs INDEXED BY jobs_running WHERE ?3 >> 3 & 1 AND state = 3 AND seq "
-                "< ?1"
-                " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_held WHERE ?3 >> 8 & 1 AND state = 8 AND "
-                "seq < ?1"
-                " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_due WHERE ?3 >> 1 & 1 AND state = 1 AND seq "
-                "< ?1" LIST_READY(0) LIST_READY(1) LIST_READY(2) LIST_ENDED(4) LIST_ENDED(5) LIST_ENDED(6)
-                        LIST_ENDED(7) " ORDER BY 1 DESC LIMIT ?2) ON seq = s ORDER BY seq DESC",
+                "< ?1" LIST_WAITING(1) LIST_WAITING(8) LIST_READY(0) LIST_READY(1) LIST_READY(2) LIST_ENDED(4)
+                        LIST_ENDED(5) LIST_ENDED(6)
+                                LIST_ENDED(7) " ORDER BY 1 DESC LIMIT ?2) ON seq = s ORDER BY seq DESC",
         [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND runner = ?3 AND "
                       "seq > ?1 ORDER BY seq LIMIT ?2",
         [SQL_RUNNING] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 "
@@ -68,12 +68,22 @@ const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_TRIM_LOGS] = "DELETE FROM logs WHERE seq = ?1 AND run <= ?2",
         [SQL_DUE] =
                 "SELECT seq, id, runner FROM jobs INDEXED BY jobs_due WHERE state = 1 AND run_at_ms <= ?1 "
-                "ORDER BY run_at_ms LIMIT ?2",
+                "ORDER BY run_at_ms, seq LIMIT ?2",
         [SQL_DUE_NEXT] =
                 "SELECT run_at_ms FROM jobs INDEXED BY jobs_due WHERE state = 1 ORDER BY run_at_ms LIMIT 1",
         [SQL_MAKE_READY] = "UPDATE jobs SET state = 2 WHERE seq = ?1",
         [SQL_GET_RETRIED] = "SELECT id, state, retried_as FROM jobs WHERE seq = ?1",
         [SQL_SET_RETRIED] = "UPDATE jobs SET retried_as = ?2 WHERE seq = ?1",
+        /* state, runner, how many, bytes of their bodies */
+        [SQL_STATS] = "SELECT 2, runner, count(*), sum(body_len) FROM jobs INDEXED BY jobs_ready"
+                      " WHERE state = 2 GROUP BY runner"
+                      " UNION ALL SELECT 3, 0, count(*), sum(body_len) FROM jobs INDEXED BY jobs_running"
+                      " WHERE state = 3"
+                      " UNION ALL SELECT state, 0, count(*), sum(body_len) FROM jobs INDEXED BY jobs_waiting"
+                      " WHERE state IN (1, 8) GROUP BY state"
+                      " UNION ALL SELECT state, 0, count(*), 0 FROM jobs INDEXED BY jobs_ended"
+                      " WHERE state IN (4, 5, 6, 7) GROUP BY state",
+        [SQL_SEQ_MAX] = "SELECT max((SELECT ifnull(max(seq), 0) FROM jobs), (SELECT seq_max FROM numbers))",
         [SQL_PURGE_PICK] = "SELECT seq, body_file FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 "
                            "AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
         [SQL_PURGE_NUMBER] =
@@ -350,6 +360,20 @@ static int get_runs(struct engine *e, struct job *job)
         return r == SQLITE_DONE ? SQLITE_OK : r;
 }
 
+/* As if the body had not been wanted. */
+static void body_unread(struct spool *body, sqlite3_int64 len)
+{
+        spool_fini(body);
+        spool_init(body, -1, 0, 0);
+        body->len = (uint64_t)len;
+}
+
+/* A fault of the database counts more than a missing file, and the first file more than the next. */
+static int worse(int first, int then)
+{
+        return then > SQLITE_OK || first == SQLITE_OK ? then : first;
+}
+
 int rows_get(struct engine *e, struct job *job, bool want_request, bool want_reply, bool want_runs)
 {
         sqlite3_stmt *s = e->statements[SQL_GET];
@@ -373,16 +397,14 @@ int rows_get(struct engine *e, struct job *job, bool want_request, bool want_rep
         if (want_request) {
                 take_text(&job->request.headers, s, STATE_COUNT + 2);
                 r = load_spool(e, s, STATE_COUNT + 6, &job->request.body);
-        } else {
-                spool_fini(&job->request.body);
-                spool_init(&job->request.body, -1, 0, 0);
-                job->request.body.len = (uint64_t)sqlite3_column_int64(s, STATE_COUNT + 6);
         }
+        if (!want_request || r < 0)
+                body_unread(&job->request.body, sqlite3_column_int64(s, STATE_COUNT + 6));
         sqlite3_reset(s);
-        if (r == SQLITE_OK && want_reply)
-                r = get_reply(e, job);
-        if (r == SQLITE_OK && want_runs)
-                r = get_runs(e, job);
+        if (r <= SQLITE_OK && want_reply)
+                r = worse(r, get_reply(e, job));
+        if (r <= SQLITE_OK && want_runs)
+                r = worse(r, get_runs(e, job));
         return r == SQLITE_OK ? SQLITE_ROW : r;
 }
 
@@ -461,81 +483,34 @@ int rows_ids(struct engine *e, enum engine_sql which, struct store_ready *ready)
         return r == SQLITE_DONE ? SQLITE_OK : r;
 }
 
-static int count_into(sqlite3 *db, const char *sql, struct store_stats *stats)
+static void count_in(sqlite3_stmt *s, struct store_stats *stats)
 {
-        sqlite3_stmt *s;
-        int r = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+        int state = sqlite3_column_int(s, 0), runner = sqlite3_column_int(s, 1);
+        uint64_t count = (uint64_t)sqlite3_column_int64(s, 2);
 
-        if (r != SQLITE_OK)
-                return r;
-        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-                int state = sqlite3_column_int(s, 0);
-
-                if (state >= 0 && state < JOB_STATES)
-                        stats->jobs[state] = (uint64_t)sqlite3_column_int64(s, 1);
-                stats->unfinished_bytes += (uint64_t)sqlite3_column_int64(s, 2);
-        }
-        sqlite3_finalize(s);
-        return r == SQLITE_DONE ? SQLITE_OK : r;
+        if (state >= 0 && state < JOB_STATES)
+                stats->jobs[state] += count;
+        if (state == JOB_READY && runner >= 0 && runner < JOB_RUNNERS)
+                stats->ready[runner] = count;
+        stats->unfinished_bytes += (uint64_t)sqlite3_column_int64(s, 3);
 }
 
-static int max_into(sqlite3 *db, uint64_t *max)
-{
-        sqlite3_stmt *s;
-        int r = sqlite3_prepare_v2(
-                db, "SELECT max((SELECT ifnull(max(seq), 0) FROM jobs), (SELECT seq_max FROM numbers))", -1,
-                &s, NULL);
-
-        if (r != SQLITE_OK)
-                return r;
-        r = sqlite3_step(s);
-        if (r == SQLITE_ROW)
-                *max = (uint64_t)sqlite3_column_int64(s, 0);
-        sqlite3_finalize(s);
-        return r == SQLITE_ROW ? SQLITE_OK : r;
-}
-
-static int count_ready(sqlite3 *db, uint64_t ready[JOB_RUNNERS])
-{
-        sqlite3_stmt *s;
-        int r = sqlite3_prepare_v2(
-                db, "SELECT runner, count(*) FROM jobs INDEXED BY jobs_ready WHERE state = 2 GROUP BY runner",
-                -1, &s, NULL);
-
-        if (r != SQLITE_OK)
-                return r;
-        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
-                int runner = sqlite3_column_int(s, 0);
-
-                if (runner >= 0 && runner < JOB_RUNNERS)
-                        ready[runner] = (uint64_t)sqlite3_column_int64(s, 1);
-        }
-        sqlite3_finalize(s);
-        return r == SQLITE_DONE ? SQLITE_OK : r;
-}
-
-/* Every part is answered from a covering index. */
 int rows_stats(struct engine *e, struct store_stats *stats)
 {
-        static const char *const parts[] = {
-                "SELECT 1, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_due WHERE state = 1",
-                "SELECT 2, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_ready WHERE state = "
-                "2",
-                "SELECT 3, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_running WHERE state "
-                "= 3",
-                "SELECT 8, count(*), ifnull(sum(body_len), 0) FROM jobs INDEXED BY jobs_held WHERE state = 8",
-                "SELECT state, count(*), 0 FROM jobs INDEXED BY jobs_ended WHERE state IN (4, 5, 6, 7) GROUP "
-                "BY "
-                "state",
-        };
-        int r = SQLITE_OK;
+        sqlite3_stmt *counts = e->statements[SQL_STATS], *max = e->statements[SQL_SEQ_MAX];
+        int r;
 
         memset(stats, 0, sizeof(*stats));
-        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == SQLITE_OK; i++)
-                r = count_into(e->db, parts[i], stats);
-        if (r == SQLITE_OK)
-                r = count_ready(e->db, stats->ready);
-        return r == SQLITE_OK ? max_into(e->db, &stats->seq_max) : r;
+        while ((r = sqlite3_step(counts)) == SQLITE_ROW)
+                count_in(counts, stats);
+        sqlite3_reset(counts);
+        if (r != SQLITE_DONE)
+                return r;
+        r = sqlite3_step(max);
+        if (r == SQLITE_ROW)
+                stats->seq_max = (uint64_t)sqlite3_column_int64(max, 0);
+        sqlite3_reset(max);
+        return r == SQLITE_ROW ? SQLITE_OK : r;
 }
 
 static void doom(struct engine *e, const char *name)

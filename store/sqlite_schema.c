@@ -5,8 +5,8 @@
  *
  * The accepting transaction writes one row of jobs and the growing end of one index: seq rises, and
  * jobs_ready and jobs_running lead with a constant (or one of three). The other indexes are written when a
- * job ends; jobs_due, whose times come in any order, only for a job that is to wait for its time. Those that
- * hold state hold it so that counting and listing never touch the rows themselves. */
+ * job ends, or is to wait: jobs_due, whose times come in any order, finds whose time has come, jobs_waiting
+ * lists. Counting and choosing what is listed never touch the rows themselves. */
 #include "store/sqlite.h"
 
 #include <stdio.h>
@@ -84,16 +84,17 @@ static const char version_1[] =
         "INSERT INTO numbers VALUES (0);";
 
 /* Three runners, each with its own line of ready jobs; what was asked for a job; retries, progress, logs of
- * runs. */
+ * runs. Version 1 kept a log beside the reply, as it came: its lines get the time at which the run ended, and
+ * a reply that was nothing but its log is none. What is said of an added column stands inside of the
+ * statement, and must not be a comment to the end of a line: the table's text would end in it. */
 static const char version_2[] =
-        "ALTER TABLE jobs ADD COLUMN runner INTEGER NOT NULL DEFAULT 0;   -- 0 fastcgi, 1 exec, 2 http\n"
-        "ALTER TABLE jobs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;  -- used so far\n"
-        "ALTER TABLE jobs ADD COLUMN options TEXT;         -- name=number and name=target lines of what was "
-        "asked\n"
-        "ALTER TABLE jobs ADD COLUMN progress_done INTEGER; -- NULL: nothing was said\n"
+        "ALTER TABLE jobs ADD COLUMN runner INTEGER NOT NULL DEFAULT 0 /* 0 fastcgi, 1 exec, 2 http */;\n"
+        "ALTER TABLE jobs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0 /* used so far */;\n"
+        "ALTER TABLE jobs ADD COLUMN options TEXT /* what was asked: name=number, name=target lines */;\n"
+        "ALTER TABLE jobs ADD COLUMN progress_done INTEGER /* NULL: nothing was said */;\n"
         "ALTER TABLE jobs ADD COLUMN progress_total INTEGER;\n"
         "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
-        "ALTER TABLE jobs ADD COLUMN retry_of TEXT;        -- ids of other jobs\n"
+        "ALTER TABLE jobs ADD COLUMN retry_of TEXT /* ids of other jobs, from here on */;\n"
         "ALTER TABLE jobs ADD COLUMN retried_as TEXT;\n"
         "ALTER TABLE jobs ADD COLUMN then_of TEXT;\n"
         "CREATE TABLE logs (                -- what runs wrote to their error output, and what befell them\n"
@@ -102,13 +103,17 @@ static const char version_2[] =
         "  text TEXT NOT NULL,              -- lines: time, run, stream, text\n"
         "  PRIMARY KEY (seq, run)\n"
         ") WITHOUT ROWID;\n"
-        "INSERT INTO logs SELECT replies.seq, jobs.run, replies.log FROM replies JOIN jobs USING (seq)\n"
-        "  WHERE replies.log IS NOT NULL;\n"
+        "INSERT INTO logs SELECT seq, run, start || replace(lines, char(10), char(10) || start) || char(10)\n"
+        "  FROM (SELECT seq, run, rtrim(log, char(10)) AS lines,\n"
+        "               strftime('%Y-%m-%dT%H:%M:%fZ', run_ended_ms / 1000.0, 'unixepoch') || ' ' || run\n"
+        "                 || ' stderr ' AS start\n"
+        "          FROM replies JOIN jobs USING (seq) WHERE log IS NOT NULL);\n"
+        "DELETE FROM replies WHERE status = 0;\n"
         "ALTER TABLE replies DROP COLUMN log;\n"
         "DROP INDEX jobs_ready;\n"
         "CREATE INDEX jobs_ready ON jobs (runner, seq, body_len) WHERE state = 2;\n"
-        "CREATE INDEX jobs_due ON jobs (run_at_ms, runner, body_len) WHERE state = 1;\n"
-        "CREATE INDEX jobs_held ON jobs (state, seq, body_len) WHERE state = 8;";
+        "CREATE INDEX jobs_due ON jobs (run_at_ms) WHERE state = 1;\n"
+        "CREATE INDEX jobs_waiting ON jobs (state, seq, body_len) WHERE state IN (1, 8);";
 
 static const char *const steps[SCHEMA_VERSION] = { version_1, version_2 };
 

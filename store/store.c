@@ -8,8 +8,7 @@
  * Faults: a full disk fails the ops that write; those that end something are tried again without the
  * additions, since a deletion or an update may still fit. After any other fault nothing cached can be
  * trusted: the connection is retired, a fresh one answers reads, and writes are refused until it has
- * committed a probe, tried once a second whether or not anybody asks.
- */
+ * committed a probe, tried once a second whether or not anybody asks. */
 #include "store/store.h"
 
 #include <errno.h>
@@ -78,7 +77,7 @@ void store_drain(struct store *st)
                 next = op->next;
                 if (op->status == 0 && op->kind == STORE_ADD)
                         spool_keep(&op->job->request.body);
-                if (op->status == 0 && op->kind == STORE_UPDATE)
+                if (op->status == 0 && op->kind == STORE_UPDATE && op->job->reply.kept)
                         spool_keep(&op->job->reply.body);
                 for (unsigned i = 0; op->status == 0 && op->kind == STORE_UPDATE && i < op->added_count; i++)
                         spool_keep(&op->added[i]->request.body);
@@ -96,6 +95,11 @@ void store_health(struct store *st, struct store_health *out)
 int store_files_fd(const struct store *st)
 {
         return st->files.dir_fd;
+}
+
+int store_lock_fd(const struct store *st)
+{
+        return st->files.lock_fd;
 }
 
 /* ---- the store thread ---- */
@@ -466,9 +470,4 @@ void store_close(struct store *st)
         pthread_join(st->checkpointer, NULL);
         store_drain(st);
         store_release(st);
-}
-
-int store_lock_fd(const struct store *st)
-{
-        return st->files.lock_fd;
 }

@@ -45,20 +45,22 @@ enum store_kind {
                       gone */
         STORE_START,  /* job->id: a ready job becomes running. Fills job entirely (request with body opened),
                          state already moved by job_start(now_ms). CONFLICT when not ready. BODY_GONE when the
-                         file  of its body is gone: nothing is changed then, job is filled without it */
+                         file of its body is gone: nothing is changed then, job is filled without it, but
+                         body.len says how long it was */
         STORE_UPDATE, /* job: write state, times, retries, crashes, run, progress, and, when reply.kept, the
                          reply; when reply.log is set, that as the log of job->run.number. An earlier run
                          whose number differs is moved to the runs table. `added` jobs are inserted as ADD
-                         does. Marks the spools as kept. CONFLICT when the stored job is in a final state, or
-                         not in `expect` where that is set: then nothing is done */
+                         does: all of them with it, or nothing of either; -EEXIST when one of them is refused
+                         (its number is taken, say). Marks the spools as kept. CONFLICT when the stored job is
+                         in a final state, or not in `expect` where that is set: then nothing is done */
         STORE_GET,    /* job->id: fill the whole record with earlier runs. want_request / want_reply also open
                          the bodies and load header blocks; -ENOENT when the file of one is gone. want_log: the
                          logs of its last RUN_LOGS_KEPT runs, oldest first, as op->logs */
         STORE_LIST,   /* list: filled with records as GET does, without bodies and headers, newest first */
         STORE_READY,  /* ready: the ids of ready jobs of one runner with seq > after, oldest first */
-        STORE_RUNNING, /* ready: the ids of jobs that stand as running, of any runner: for recovery at start
-                        */
-        STORE_DUE,     /* due: at most `limit` scheduled jobs with run_at_ms <= now_ms become ready */
+        STORE_RUNNING, /* ready: the ids of jobs that stand as running, of any runner: for recovery */
+        STORE_DUE,     /* due: at most `limit` scheduled jobs with run_at_ms <= now_ms become ready, the
+                          earliest first, of one time in the order of their acceptance */
         STORE_PURGE,   /* purge: forget at most STORE_PURGE_STEP finished jobs with finished_ms < before_ms,
                           with their files and logs */
         STORE_STATS,   /* stats: filled */
@@ -152,7 +154,11 @@ struct store_health {
 };
 
 /* Opens or makes the folder and the database, locks it (flock on `lock`), migrates the schema, sweeps files
- * no job names, starts the thread. 0; STORE_LOCKED; STORE_NEWER; < 0. */
+ * no job names, starts the thread. 0; STORE_LOCKED; STORE_NEWER; < 0.
+ *
+ * When the lock is held, but not by the server whose number is in it (that is dead, or the number is another
+ * program's by now), it is waited for: the parents of the dead server's programs hold it while they end
+ * those. May take some seconds then. */
 int store_open(struct store **out, const struct store_config *config, struct cause *cause)
         __attribute__((warn_unused_result));
 /* Waits for what was submitted, commits it, ends the thread, closes and unlocks. Callbacks not yet drained
@@ -168,7 +174,7 @@ void store_health(struct store *store, struct store_health *out); /* any thread 
 int store_files_fd(const struct store *store);
 
 /* The descriptor that holds the lock on the data folder; borrowed. A process that inherits it holds the lock,
- * too. */
+ * too, until it closes it or ends: the next store_open waits for that, see above. */
 int store_lock_fd(const struct store *store);
 
 #endif
