@@ -44,6 +44,7 @@ struct server {
         uv_async_t wake;
         uv_signal_t term, interrupt, hup;
         uv_timer_t drain, watch;
+        bool all_ended; /* PHASE_ENDING: the watch has seen it */
         struct store *store;
         struct site *site;
         struct jobs *jobs;
@@ -146,14 +147,14 @@ static void drain_over(uv_timer_t *timer)
         }
 }
 
-/* The doors are not closed in the turn of the loop in which the last run has ended: its answer is to leave.
- */
+/* The doors are closed one look after the last run has ended: its answer leaves in between. */
 static void drain_watch(uv_timer_t *timer)
 {
         struct server *s = timer->data;
 
-        if (s->phase == PHASE_ENDING && s->closing == 0)
+        if (s->phase == PHASE_ENDING && s->closing == 0 && s->all_ended)
                 server_close_doors(s);
+        s->all_ended = s->phase == PHASE_ENDING && s->closing == 0;
         server_step(s);
 }
 
