@@ -30,8 +30,8 @@ def requests():
                note="no retries")
     yield Case(SLOW, LIMIT, CLOSED, "", f"**succeeded**: stopped, 2, “{LIMIT_500}”; succeeded, 0, status 200", RUN_2, ASKED,
                job={"time_limit": 0.5, **ONCE}, note="one retry")
-    yield Case(SLOW, BOTH, CLOSED, "", f"**cancelled**: stopped, 3, “{LIMIT_500}”", THEN, ASKED, policy="continue",
-               job={"time_limit": 0.5})
+    yield Case(SLOW, BOTH, CLOSED, "", f"**cancelled**: stopped, 3, “{LIMIT_500.replace('500ms', '2s')}”", THEN, ASKED, policy="continue",
+               job={"time_limit": 2})
     yield Case(SLOW, KILLED, NOTHING, "", f"**succeeded**: failed, 0, “{RESET}”; succeeded, 0, status 200", RUN_2, KILL, job=ONCE,
                note="one retry")
     yield Case(SLOW, CRASH, CLOSED, "", f"**succeeded**: crashed, 0, “{SERVER_DIED}”; succeeded, 0, status 200", RUN_2, KILL, server="doomed")

@@ -13,8 +13,8 @@ from endings import BOTH, CANCEL, CRASH, END, FIN, HALF, KILLED, LIMIT, RST, STO
 GRACE_MS, HARD_GRACE_MS = 5000, 300  # the default, and that of the server "hard"
 SERVERS = {
     "plain": (10, []),
-    "limited": (6, ["--foreground-time-limit", "800ms"]),
-    "hard": (8, ["--grace", "300ms", "--foreground-time-limit", "500ms"]),
+    "limited": (8, ["--foreground-time-limit", "1500ms"]),
+    "hard": (8, ["--grace", "300ms", "--foreground-time-limit", "1500ms"]),
     "continue": (4, ["--on-abort", "continue"]),
     "stop": (4, ["--on-abort", "stop"]),
     "patient": (2, ["--grace", "60s"]),
@@ -52,8 +52,9 @@ ORPHANS = "; what exec() had started lives on"  # never: the next server ends it
 
 NOT_A_JOB = "no job: a line of the access log"
 HUNG_UP = "the caller hung up"
-LIMITS = {n: f"it ran longer than its time limit of {n} (time_limit)" for n in ("500ms", "1s")}
-FOREGROUND_LIMITS = {n: f"it ran longer than its time limit of {n} (foreground_time_limit)" for n in ("500ms", "800ms")}
+LIMITS = {n: f"it ran longer than its time limit of {n} (time_limit)" for n in ("500ms", "2s")}
+FOREGROUND_LIMIT_MS = 1500
+FOREGROUND_LIMIT = "it ran longer than its time limit of 1500ms (foreground_time_limit)"
 DIED = "the worker (php-cgi, pid …) was killed by signal 9 (Killed) before the reply was complete"
 PUT_BACK = "the server is shutting down"
 SERVER_DIED = "the server ended while run 1 was under way (killed, crashed, or the machine went down)"
@@ -88,15 +89,15 @@ def foreground():
     for kind in LATE:
         yield Case(kind, LIMIT, TWO, "500, whole", NOT_A_JOB, SHUTDOWN, CAME_BACK + LIVES, server="limited", back=True,
                    note="the call comes back within the grace")
-        yield Case(kind, LIMIT, NOTHING, f"504: “{FOREGROUND_LIMITS['500ms']}”", NOT_A_JOB, NOTHING, HARD_KILLED + NEW, server="hard",
+        yield Case(kind, LIMIT, NOTHING, f"504: “{FOREGROUND_LIMIT}”", NOT_A_JOB, NOTHING, HARD_KILLED + NEW, server="hard",
                    note="the call does not come back")
     for kind in (SILENT, SLEEP, EXEC, BUSY):
-        yield Case(kind, BOTH, TWO, "", f"**cancelled**: stopped, 3, “{HUNG_UP}; then {FOREGROUND_LIMITS['800ms']}”", SHUTDOWN,
+        yield Case(kind, BOTH, TWO, "", f"**cancelled**: stopped, 3, “{HUNG_UP}; then {FOREGROUND_LIMIT}”", SHUTDOWN,
                    ASKED + LIVES, policy="php", server="limited")
-    yield Case(IGNORING, BOTH, THREE, "", f"**cancelled**: stopped, 3, status 200, “{HUNG_UP}; then {FOREGROUND_LIMITS['800ms']}”", SHUTDOWN,
+    yield Case(IGNORING, BOTH, THREE, "", f"**cancelled**: stopped, 3, status 200, “{HUNG_UP}; then {FOREGROUND_LIMIT}”", SHUTDOWN,
                ASKED + LIVES, policy="php", server="limited")
     for kind in LATE:
-        yield Case(kind, BOTH, NOTHING, "", f"**cancelled**: stopped, 3, signal 9, “{HUNG_UP}; then {FOREGROUND_LIMITS['500ms']}”", NOTHING,
+        yield Case(kind, BOTH, NOTHING, "", f"**cancelled**: stopped, 3, signal 9, “{HUNG_UP}; then {FOREGROUND_LIMIT}”", NOTHING,
                    HARD_KILLED + NEW, policy="php", server="hard")
     for kind in KINDS:
         got = f"502: “{DIED}”" if kind in QUIET else "200, then cut off"
@@ -157,11 +158,11 @@ def jobs():
     for kind in (SILENT, SLEEP, BUSY, FREAD, EXEC, PCRE):
         late = kind in LATE
         yield Case(kind, BOTH, NOTHING if late else TWO, "",
-                   "**cancelled**: stopped, 3, " + ("signal 9, " if late else "") + f"“cancelled; then {LIMITS['1s']}”",
+                   "**cancelled**: stopped, 3, " + ("signal 9, " if late else "") + f"“cancelled; then {LIMITS['2s']}”",
                    THEN if late else also(SHUTDOWN, THEN), HARD_KILLED + NEW if late else ASKED + LIVES,
-                   policy="php", server="hard" if late else "plain", job={"time_limit": 1})
-    yield Case(IGNORING, BOTH, THREE, "", f"**cancelled**: stopped, 3, status 200, “cancelled; then {LIMITS['1s']}”",
-               also(SHUTDOWN, THEN), ASKED + LIVES, policy="php", job={"time_limit": 1})
+                   policy="php", server="hard" if late else "plain", job={"time_limit": 2})
+    yield Case(IGNORING, BOTH, THREE, "", f"**cancelled**: stopped, 3, status 200, “cancelled; then {LIMITS['2s']}”",
+               also(SHUTDOWN, THEN), ASKED + LIVES, policy="php", job={"time_limit": 2})
     for kind in KINDS:
         status = "" if kind in QUIET else "status 200, "
         yield Case(kind, KILLED, NOTHING, "", f"**succeeded**: crashed, 0, {status}signal 9, “{DIED}”; succeeded, 0, status 200",
@@ -304,7 +305,7 @@ def foreground_event(work, s, pid):
             until(work.listed, "the listed run")
         work.crash()
     elif case.back:
-        release_within_grace(work, 800)
+        release_within_grace(work, FOREGROUND_LIMIT_MS)
 
 
 def drive_foreground(work):
@@ -398,7 +399,7 @@ def test_a_script_that_its_caller_blocks_is_ended_by_its_time_limit(make_server,
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     query = urlencode({"kind": "flood", "mark": f"{tmp_path}/mark", "go": f"{tmp_path}/never"})
     s.sendall(f"GET /ending.php?{query} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-    until(lambda: FOREGROUND_LIMITS["500ms"] in server.log_text(), "its end")
+    until(lambda: "(foreground_time_limit)" in server.log_text(), "its end")
     assert all(server.get("/hello.php").text == "hello\n" for _ in range(4))
     s.close()
 
