@@ -338,7 +338,7 @@ def test_a_script_notices_that_its_caller_has_gone_when_it_prints(make_server, f
     with server.connect() as c:
         c.sendall(f"GET /ending.php?kind=writing&mark={mark}&go={tmp_path}/never HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         read_until(c, b"something\n")
-    until(lambda: "shutdown 1" in mark.read_text(), "the script's shutdown function")
+    until(lambda: mark.exists() and "shutdown 1" in mark.read_text(), "the script's shutdown function")
     assert "end" not in mark.read_text().split()
     until(lambda: server.get("/hello.php").text == "hello\n", "the next request")
 
@@ -374,8 +374,9 @@ def test_a_pool_that_is_killed_and_started_again_costs_no_job(server, fpm, slow)
     fpm.start()
     records = [server.wait(j) for j in jobs]
     assert [r["state"] for r in records] == ["succeeded"] * 7
-    # one more may have been handed over between the death of one process and that of the last, and been lost with it
-    assert [r["crashes"] for r in records[:2]] == [1, 1] and sum(r["crashes"] for r in records[2:]) <= 1
+    # what was handed over between the death of one process and that of the last was lost with it
+    later = [r["crashes"] for r in records[2:]]
+    assert [r["crashes"] for r in records[:2]] == [1, 1] and max(later) <= 1 and sum(later) <= CHILDREN
     assert server.get("/hello.php").text == "hello\n"
 
 
