@@ -135,6 +135,28 @@ static void a_run_paused_at_its_head_goes_on_when_resumed(void **state)
         the_end_waits_for_a_pause(state, "head");
 }
 
+static void a_failure_waits_for_a_pause(void **state)
+{
+        struct bench *bench = *state;
+        struct call call;
+
+        for (int i = 0; i < 2; i++) {
+                call_init(&call, bench, "GET", "http://127.0.0.1:9/");
+                call_start(&call);
+                run_pause(call.run);
+                bench_turns(bench, 50);
+                assert_false(call.ended);
+                if (i == 0)
+                        run_resume(call.run);
+                else
+                        run_stop(call.run, CONNECTION_ABORTED, "cancelled");
+                assert_false(call.ended); /* only from the loop */
+                call_until_end(&call);
+                assert_reason(&call, i == 0 ? "connection to 127.0.0.1:9 refused" : "cancelled");
+                call_fini(&call);
+        }
+}
+
 static void the_request_is_sent_while_the_reply_is_paused(void **state)
 {
         struct bench *bench = *state;
@@ -457,6 +479,7 @@ int main(void)
                 TEST(a_run_may_be_paused_before_it_is_connected),
                 TEST(a_run_paused_at_its_last_byte_ends_when_resumed),
                 TEST(a_run_paused_at_its_head_goes_on_when_resumed),
+                TEST(a_failure_waits_for_a_pause),
                 TEST(the_request_is_sent_while_the_reply_is_paused),
                 TEST(a_run_stopped_at_once_never_asks),
                 TEST(a_run_may_be_stopped_while_it_waits_for_its_answer),
