@@ -59,12 +59,12 @@ static void cpu_time_is_that_of_the_process(void **state)
 {
         struct timespec used;
         int64_t before = proc_cpu_us(getpid()), after, all;
-        volatile unsigned x = 0;
+        volatile unsigned work = 1;
 
         assert_true(before > 0);
         do {
                 for (int i = 0; i < 100000; i++)
-                        x += (unsigned)i;
+                        work = work * 3;
                 after = proc_cpu_us(getpid());
         } while (after < before + 20000);
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
