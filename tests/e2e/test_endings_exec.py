@@ -23,7 +23,7 @@ THEN, RUN_2 = "then-target", "run 2, then-target"
 TO_END, ASKED, PRINTED, KILL = "to its own end", "until it was asked to end", "until it next printed", "until the kill"
 HARD_KILLED = f"until the grace ({HARD_GRACE_MS} ms) was over"
 GONE = "; nothing of its group is left"
-LIMITS = {n: f"it ran longer than its time limit of {n} (time_limit)" for n in ("500ms", "2s")}
+LIMITS = {n: f"it ran longer than its time limit of {n} (time_limit)" for n in ("1500ms", "2s")}
 DIED = 'the program "…/{}" was killed by signal 9 (Killed)'
 PUT_BACK = "the server is shutting down"
 SERVER_DIED = "the server ended while run 1 was under way (killed, crashed, or the machine went down)"
@@ -50,8 +50,8 @@ def programs():
         yield Case(kind, CANCEL, NOTHING, "", "**succeeded**: succeeded, 1, exit code 0", THEN, TO_END + GONE, policy="continue")
     for kind in KINDS:
         saw, how, busy = asked_end(kind)
-        yield Case(kind, LIMIT, saw, "", f"**failed**: stopped, 2, {how}, “{LIMITS['500ms']}”", THEN, busy + GONE,
-                   server="hard" if kind == DEAF else "plain", job={"time_limit": 0.5})
+        yield Case(kind, LIMIT, saw, "", f"**failed**: stopped, 2, {how}, “{LIMITS['1500ms']}”", THEN, busy + GONE,
+                   server="hard" if kind == DEAF else "plain", job={"time_limit": 1.5})
     for kind in (TRAP, PLAIN, DEAF, FAMILY):
         saw, how, busy = asked_end(kind)
         yield Case(kind, BOTH, saw, "", f"**cancelled**: stopped, 3, {how}, “cancelled; then {LIMITS['2s']}”", THEN, busy + GONE,

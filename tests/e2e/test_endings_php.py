@@ -52,7 +52,7 @@ ORPHANS = "; what exec() had started lives on"  # never: the next server ends it
 
 NOT_A_JOB = "no job: a line of the access log"
 HUNG_UP = "the caller hung up"
-LIMITS = {n: f"it ran longer than its time limit of {n} (time_limit)" for n in ("500ms", "2s")}
+LIMITS = {n: f"it ran longer than its time limit of {n} (time_limit)" for n in ("1s", "2s")}
 FOREGROUND_LIMIT_MS = 1500
 FOREGROUND_LIMIT = "it ran longer than its time limit of 1500ms (foreground_time_limit)"
 DIED = "the worker (php-cgi, pid …) was killed by signal 9 (Killed) before the reply was complete"
@@ -146,15 +146,15 @@ def jobs():
         yield Case(kind, CANCEL, END_0, "", "**succeeded**: succeeded, 1, status 200", also(SHUTDOWN, THEN), TO_END + LIVES, policy="continue")
     for kind in PROMPT:
         status = 500 if kind in QUIET else 200
-        yield Case(kind, LIMIT, TWO, "", f"**failed**: stopped, 2, status {status}, “{LIMITS['500ms']}”",
-                   also(SHUTDOWN, THEN), ASKED + LIVES, job={"time_limit": 0.5})
+        yield Case(kind, LIMIT, TWO, "", f"**failed**: stopped, 2, status {status}, “{LIMITS['1s']}”",
+                   also(SHUTDOWN, THEN), ASKED + LIVES, job={"time_limit": 1})
     for kind in LATE:
-        yield Case(kind, LIMIT, TWO, "", f"**failed**: stopped, 2, status 500, “{LIMITS['500ms']}”",
-                   also(SHUTDOWN, THEN), CAME_BACK + LIVES, job={"time_limit": 0.5}, back=True, note="the call comes back within the grace")
-        yield Case(kind, LIMIT, NOTHING, "", f"**failed**: stopped, 2, signal 9, “{LIMITS['500ms']}”", THEN, HARD_KILLED + NEW,
-                   server="hard", job={"time_limit": 0.5}, note="the call does not come back")
-    yield Case(PCRE, LIMIT, NOTHING, "", f"**failed**: stopped, 2, exit code 124, “{LIMITS['500ms']}”", THEN, OWN_LIMIT + NEW,
-               server="patient", job={"time_limit": 0.5}, note="the grace is longer than PHP's patience")
+        yield Case(kind, LIMIT, TWO, "", f"**failed**: stopped, 2, status 500, “{LIMITS['1s']}”",
+                   also(SHUTDOWN, THEN), CAME_BACK + LIVES, job={"time_limit": 1}, back=True, note="the call comes back within the grace")
+        yield Case(kind, LIMIT, NOTHING, "", f"**failed**: stopped, 2, signal 9, “{LIMITS['1s']}”", THEN, HARD_KILLED + NEW,
+                   server="hard", job={"time_limit": 1}, note="the call does not come back")
+    yield Case(PCRE, LIMIT, NOTHING, "", f"**failed**: stopped, 2, exit code 124, “{LIMITS['1s']}”", THEN, OWN_LIMIT + NEW,
+               server="patient", job={"time_limit": 1}, note="the grace is longer than PHP's patience")
     for kind in (SILENT, SLEEP, BUSY, FREAD, EXEC, PCRE):
         late = kind in LATE
         yield Case(kind, BOTH, NOTHING if late else TWO, "",
