@@ -374,9 +374,9 @@ def test_a_pool_that_is_killed_and_started_again_costs_no_job(server, fpm, slow)
     fpm.start()
     records = [server.wait(j) for j in jobs]
     assert [r["state"] for r in records] == ["succeeded"] * 7
-    # what was handed over between the death of one process and that of the last was lost with it
-    later = [r["crashes"] for r in records[2:]]
-    assert [r["crashes"] for r in records[:2]] == [1, 1] and max(later) <= 1 and sum(later) <= CHILDREN
+    # its processes do not die in one instant: what is handed over until the last has closed the listener is lost once more
+    crashes = [r["crashes"] for r in records]
+    assert min(crashes[:2]) == 1 <= max(crashes) <= 2 and sum(crashes) <= 2 * CHILDREN, crashes
     assert server.get("/hello.php").text == "hello\n"
 
 
