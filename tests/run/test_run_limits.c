@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "rig.h"
 
 static void a_script_is_ended_by_its_time_limit(void **state)
@@ -82,6 +83,7 @@ static void the_idle_limit_does_not_count_while_paused(void **state)
 {
         struct script script;
         struct call call;
+        int64_t from;
 
         work_init(&script, &call, *state, "&do=tick&times=2");
         call.limits.idle_limit_ms = 300;
@@ -103,7 +105,9 @@ static void the_idle_limit_does_not_count_while_paused(void **state)
         rig_turn(*state, 700);
         assert_false(call.ended);
         run_hang_up(call.run, "gone");
+        from = clock_mono_ms();
         call_until_end(&call);
+        assert_true(clock_mono_ms() - from >= 290); /* from now on */
         assert_string_equal(call.how.reason, "gone; then nothing was heard of it for 300ms (idle_limit)");
         work_fini(&script, &call);
 }
