@@ -376,7 +376,7 @@ def test_a_pool_that_is_killed_and_started_again_costs_no_job(server, fpm, slow)
     assert [r["state"] for r in records] == ["succeeded"] * 7
     # its processes do not die in one instant: what is handed over until the last has closed the listener is lost once more
     crashes = [r["crashes"] for r in records]
-    assert min(crashes[:2]) == 1 <= max(crashes) <= 2 and sum(crashes) <= 2 * CHILDREN, crashes
+    assert min(crashes[:2]) >= 1 and max(crashes) <= 2 and sum(crashes) <= 2 * CHILDREN, crashes
     assert server.get("/hello.php").text == "hello\n"
 
 
