@@ -11,7 +11,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
+#include "base/clock.h"
 #include "base/mem.h"
+
+#define PATIENCE_MS 60000
 
 static void wake(void *arg)
 {
@@ -116,7 +121,7 @@ static char body_byte(uint64_t seq, size_t i)
         return (char)(seq * 131 + i * 7 + i / 251);
 }
 
-struct job *rig_job(struct rig *rig, uint64_t seq, size_t len, bool running)
+struct job *rig_draft(struct rig *rig, uint64_t seq, size_t len)
 {
         struct job *job = job_new();
         char *body = mem_alloc(len);
@@ -136,6 +141,13 @@ struct job *rig_job(struct rig *rig, uint64_t seq, size_t len, bool running)
                 job = NULL;
         }
         free(body);
+        return job;
+}
+
+struct job *rig_job(struct rig *rig, uint64_t seq, size_t len, bool running)
+{
+        struct job *job = rig_draft(rig, seq, len);
+
         if (job)
                 job_accept(job, running, 1000 + (int64_t)seq);
         return job;
@@ -175,6 +187,34 @@ struct job *rig_get(struct rig *rig, uint64_t seq, int *status)
         return NULL;
 }
 
+bool rig_is_there(struct rig *rig, uint64_t seq, size_t len)
+{
+        int status;
+        struct job *job = rig_get(rig, seq, &status);
+        bool there = job != NULL;
+
+        if (there ? !rig_body_is_whole(&job->request.body, seq, len) : status != STORE_NOT_FOUND) {
+                fprintf(stderr, "job %llu: status %d, or its body is not whole\n", (unsigned long long)seq,
+                        status);
+                abort();
+        }
+        job_free(job);
+        return there;
+}
+
+void rig_wait_until_writable(struct rig *rig)
+{
+        int64_t end = clock_mono_ms() + PATIENCE_MS;
+        struct store_health health = { .writable = false };
+
+        while (!health.writable) {
+                if (clock_mono_ms() > end)
+                        abort();
+                poll(NULL, 0, 5);
+                store_health(rig->store, &health);
+        }
+}
+
 unsigned rig_files(struct rig *rig)
 {
         char path[96];
@@ -189,4 +229,48 @@ unsigned rig_files(struct rig *rig)
         if (dir)
                 closedir(dir);
         return count;
+}
+
+static sqlite3 *rig_database(struct rig *rig)
+{
+        char path[96];
+        sqlite3 *db;
+
+        snprintf(path, sizeof(path), "%s/sendoff.db", rig->folder);
+        if (sqlite3_open(path, &db) != SQLITE_OK || sqlite3_busy_timeout(db, 10000) != SQLITE_OK)
+                abort();
+        return db;
+}
+
+void rig_sql(struct rig *rig, const char *sql)
+{
+        sqlite3 *db = rig_database(rig);
+
+        if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+                fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
+                abort();
+        }
+        sqlite3_close(db);
+}
+
+int rig_number(struct rig *rig, const char *sql)
+{
+        sqlite3 *db = rig_database(rig);
+        sqlite3_stmt *s;
+        int n;
+
+        if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW) {
+                fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
+                abort();
+        }
+        n = sqlite3_column_int(s, 0);
+        sqlite3_finalize(s);
+        sqlite3_close(db);
+        return n;
+}
+
+unsigned rig_named_files(struct rig *rig)
+{
+        return (unsigned)rig_number(
+                rig, "SELECT (SELECT count(body_file) FROM jobs) + (SELECT count(body_file) FROM replies)");
 }

@@ -19,13 +19,10 @@
 
 #include <sqlite3.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "rig.h"
 #include "shim.h"
-
-#define PATIENCE_MS 60000
 
 static int setup(void **state)
 {
@@ -47,35 +44,6 @@ static int teardown(void **state)
         return 0;
 }
 
-/* Without asking the store for anything: it is to recover by itself. */
-static void wait_until_writable(struct rig *rig)
-{
-        int64_t end = clock_mono_ms() + PATIENCE_MS;
-        struct store_health health;
-
-        for (;;) {
-                store_health(rig->store, &health);
-                if (health.writable)
-                        return;
-                assert_true(clock_mono_ms() < end);
-                poll(NULL, 0, 5);
-        }
-}
-
-static bool is_there(struct rig *rig, uint64_t seq, size_t len)
-{
-        int status;
-        struct job *job = rig_get(rig, seq, &status);
-        bool there = job != NULL;
-
-        if (there)
-                assert_true(rig_body_is_whole(&job->request.body, seq, len));
-        else
-                assert_int_equal(status, STORE_NOT_FOUND);
-        job_free(job);
-        return there;
-}
-
 static size_t torture_len(int i)
 {
         return i == 1 ? 5000 : 400;
@@ -84,7 +52,7 @@ static size_t torture_len(int i)
 static void account(struct rig *rig, const int results[3], uint64_t seq)
 {
         for (int i = 0; i < 3; i++)
-                assert_int_equal(is_there(rig, seq + (uint64_t)i, torture_len(i)), results[i] == 0);
+                assert_int_equal(rig_is_there(rig, seq + (uint64_t)i, torture_len(i)), results[i] == 0);
 }
 
 /* Three additions while the n-th operation of the disk fails, and with `on` all after it: each that was
@@ -106,7 +74,7 @@ static bool torture_once(struct rig *rig, enum shim_fault fault, int on, int n, 
                 assert_true(results[0] == 0 && results[1] == 0 && results[2] == 0);
         shim_heal();
         if (n % 2)
-                wait_until_writable(rig);
+                rig_wait_until_writable(rig);
         else
                 rig_reopen(rig);
         account(rig, results, seq);
@@ -175,7 +143,7 @@ static void a_failed_sync_stops_acceptance_at_once_and_health_says_why(void **st
         store_health(rig->store, &health);
         assert_false(health.writable);
         assert_true(health.cause[0]);
-        wait_until_writable(rig);
+        rig_wait_until_writable(rig);
         assert_int_equal(rig_add(rig, 4, 10, false), 0);
         store_health(rig->store, &health);
         assert_int_equal(health.cause[0], 0);
@@ -190,8 +158,8 @@ static void reads_go_on_while_writes_are_refused(void **state)
         assert_int_equal(rig_add(rig, 1, 5000, false), 0);
         shim_fail(SHIM_EIO, 1, 1);
         assert_true(rig_add(rig, 2, 10, false) < 0);
-        assert_true(is_there(rig, 1, 5000));
-        assert_false(is_there(rig, 2, 10));
+        assert_true(rig_is_there(rig, 1, 5000));
+        assert_false(rig_is_there(rig, 2, 10));
         assert_int_equal(rig_do(rig, &stats), 0);
         assert_int_equal(stats.stats.jobs[JOB_READY], 1);
         store_health(rig->store, &health);
@@ -205,7 +173,7 @@ static void a_full_disk_says_so_and_additions_work_again_at_once_when_there_is_r
 
         shim_fail(SHIM_FULL, 1, 1);
         assert_int_equal(rig_add(rig, 1, 10, false), STORE_NO_SPACE);
-        assert_false(is_there(rig, 1, 10));
+        assert_false(rig_is_there(rig, 1, 10));
         store_health(rig->store, &health);
         assert_true(health.full);
         shim_heal();
@@ -248,7 +216,7 @@ static void the_end_of_a_job_is_kept_though_additions_beside_it_are_refused_for_
                 store_health(rig->store, &after);
                 job_free(ops[1].job);
                 job_free(ops[2].job);
-                assert_int_equal(is_there(rig, seq + 1, 10), ops[2].status == 0);
+                assert_int_equal(rig_is_there(rig, seq + 1, 10), ops[2].status == 0);
                 if (ops[1].status == 0 && ops[2].status == STORE_NO_SPACE) {
                         ops[1].job = rig_get(rig, seq, &(int){ 0 });
                         assert_int_equal(ops[1].job->state, JOB_SUCCEEDED);
@@ -268,12 +236,12 @@ static void a_body_that_cannot_be_synced_is_not_accepted_and_leaves_no_file(void
         shim_fail_fdatasync(EIO);
         assert_true(rig_add(rig, 1, 5000, false) < 0);
         shim_fail_fdatasync(ENOSPC);
-        wait_until_writable(rig);
+        rig_wait_until_writable(rig);
         assert_int_equal(rig_add(rig, 2, 5000, false), STORE_NO_SPACE);
         shim_fail_fdatasync(0);
         assert_int_equal(rig_add(rig, 3, 5000, false), 0);
-        assert_false(is_there(rig, 1, 5000));
-        assert_false(is_there(rig, 2, 5000));
+        assert_false(rig_is_there(rig, 1, 5000));
+        assert_false(rig_is_there(rig, 2, 5000));
         assert_int_equal(rig_files(rig), 1);
 }
 
@@ -288,11 +256,11 @@ static void another_programs_lock_refuses_writes_and_nothing_else(void **state)
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
         assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
         assert_int_equal(rig_add(rig, 2, 10, false), -EBUSY);
-        assert_true(is_there(rig, 1, 10));
-        assert_false(is_there(rig, 2, 10));
+        assert_true(rig_is_there(rig, 1, 10));
+        assert_false(rig_is_there(rig, 2, 10));
         assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
         sqlite3_close(db);
-        wait_until_writable(rig);
+        rig_wait_until_writable(rig);
         assert_int_equal(rig_add(rig, 3, 10, false), 0);
 }
 

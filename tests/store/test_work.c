@@ -1,5 +1,4 @@
-/* What stands beside a job's row: runners, what is due, logs, jobs that follow, jobs that are run again,
- * older schemas. */
+/* What stands beside a job's row: runners, what is due, logs, jobs that follow, jobs that are run again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,13 +6,10 @@
 /* cmocka wants the four above */
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <sqlite3.h>
 
 #include "base/mem.h"
 #include "rig.h"
@@ -194,7 +190,8 @@ static void what_is_due_becomes_ready_the_earliest_first(void **state)
         op.now_ms = 5000;
         assert_int_equal(rig_do(rig, &op), 0);
         assert_int_equal(op.due.count, 3);
-        assert_int_equal(op.due.jobs[0].id.seq + op.due.jobs[1].id.seq, 2 + 5);
+        assert_int_equal(op.due.jobs[0].id.seq, 2);
+        assert_int_equal(op.due.jobs[1].id.seq, 5);
         assert_int_equal(op.due.jobs[2].id.seq, 4);
         assert_int_equal(op.due.jobs[2].runner, JOB_EXEC);
         assert_int_equal(op.due.next_ms, 5000); /* there was no room for it */
@@ -326,6 +323,7 @@ static void a_job_is_run_again_by_one_other_only_and_only_when_it_has_ended(void
 {
         struct rig *rig = *state;
         struct job *job, *again;
+        struct job_id id;
 
         assert_int_equal(add(rig, draft_for(1, "/a.php", 0)), 0);
         job = start(rig, 1);
@@ -346,6 +344,20 @@ static void a_job_is_run_again_by_one_other_only_and_only_when_it_has_ended(void
         assert_string_equal(job->links.retry_of, rig_id(1).text);
         job_free(job);
         assert_null(rig_get(rig, 3, &(int){ 0 }));
+        /* of a job that is gone, or of which the permission is not known */
+        again = draft_for(4, "/a.php", 0);
+        snprintf(again->links.retry_of, sizeof(again->links.retry_of), "%s", rig_id(9).text);
+        assert_int_equal(add(rig, again), STORE_CONFLICT);
+        job = start(rig, 2);
+        assert_int_equal(end(rig, job, RUN_FAILED, NULL, 0), 0);
+        job_free(job);
+        again = draft_for(4, "/a.php", 0);
+        job_id_make(&id, 2, (const unsigned char[13]){ 1 });
+        snprintf(again->links.retry_of, sizeof(again->links.retry_of), "%s", id.text);
+        assert_int_equal(add(rig, again), STORE_CONFLICT);
+        job = get(rig, 2);
+        assert_string_equal(job->links.retried_as, "");
+        job_free(job);
 }
 
 static void held_jobs_are_counted_and_listed(void **state)
@@ -373,119 +385,180 @@ static void held_jobs_are_counted_and_listed(void **state)
         free(op.list.jobs);
 }
 
-static char *whole_file(const char *path)
+static int update(struct rig *rig, struct job *job, enum job_state expect, struct job **added, unsigned count)
 {
-        FILE *f = fopen(path, "re");
-        char *text;
-        long len;
-
-        assert_non_null(f);
-        fseek(f, 0, SEEK_END);
-        len = ftell(f);
-        rewind(f);
-        text = mem_alloc((size_t)len + 1);
-        assert_int_equal(fread(text, 1, (size_t)len, f), len);
-        fclose(f);
-        return text;
+        return rig_do(rig, &(struct store_op){ .kind = STORE_UPDATE,
+                                               .job = job,
+                                               .expect = expect,
+                                               .added = added,
+                                               .added_count = count });
 }
 
-/* version_1.sql is a dump of what the first released version had written when it was killed. */
-static void a_database_of_version_1_opens_with_all_it_holds(void **state)
+static void a_job_that_cannot_follow_refuses_the_update_whole_and_nothing_else(void **state)
 {
-        struct store_op op = {
-                .kind = STORE_GET, .want_request = true, .want_reply = true, .want_log = true
-        };
-        struct store_op list = { .kind = STORE_LIST, .list = { .limit = 10 } };
+        struct job_run how = { .outcome = RUN_FAILED, .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1 };
         struct rig *rig = *state;
-        struct cause cause = { "" };
-        struct store_ready line;
-        char path[96], *sql = whole_file(VERSION_1_SQL), text[16] = "";
-        sqlite3 *db;
+        struct store_health health;
+        struct job *job, *then[3];
 
-        store_close(rig->store);
-        for (int i = 0; i < 3; i++) {
-                snprintf(path, sizeof(path), "%s/sendoff.db%s", rig->folder,
-                         i == 0   ? "-wal"
-                         : i == 1 ? "-shm"
-                                  : "");
-                unlink(path);
+        for (uint64_t seq = 1; seq <= 2; seq++)
+                assert_int_equal(add(rig, draft_for(seq, "/a.php", 0)), 0);
+        for (unsigned i = 0; i < 3; i++) {
+                then[i] = draft_for(10 + i, "/then.php", 0);
+                spool_fini(&then[i]->request.body);
+                spool_init(&then[i]->request.body, store_files_fd(rig->store), 0, 100);
+                assert_int_equal(spool_write(&then[i]->request.body, "outcome", 7), 0);
+                job_accept(then[i], false, 2500);
         }
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-        sqlite3_close(db);
-        free(sql);
-        assert_int_equal(rig_open(rig, &cause), 0);
-        assert_int_equal(rig_do(rig, &list), 0);
-        assert_int_equal(list.list.count, 4);
-        op.job = job_new();
-        op.job->id = list.list.jobs[3]->id;
-        assert_int_equal(rig_do(rig, &op), 0);
-        assert_int_equal(op.job->state, JOB_SUCCEEDED);
-        assert_int_equal(op.job->runner, JOB_FASTCGI);
-        assert_int_equal(op.job->options.retries, -1);
-        assert_true(op.job->reply.kept);
-        assert_int_equal(op.job->reply.status, 201);
-        assert_int_equal(spool_read(&op.job->reply.body, 0, text, sizeof(text)), 5);
-        assert_string_equal(text, "made\n");
-        assert_int_equal(op.log_count, 1);
-        assert_int_equal(op.logs[0].run, 1);
-        assert_non_null(strstr(op.logs[0].text, "careful"));
-        free_logs(&op);
+        then[2]->id = rig_id(2);
+        job = start(rig, 1);
+        job->reply.log = mem_dup("a line\n");
+        job_run_ended(job, &(struct job_ending){ .run = &how }, 3000);
+        assert_int_equal(update(rig, job, JOB_RUNNING, then, 3), -EEXIST);
+        then[2]->id = rig_id(12); /* now its number is free, but what it is to run again has not ended */
+        snprintf(then[2]->links.retry_of, sizeof(then[2]->links.retry_of), "%s", rig_id(2).text);
+        assert_int_equal(update(rig, job, JOB_RUNNING, then, 3), -EEXIST);
+        store_health(rig->store, &health);
+        assert_true(health.writable);
+        assert_int_equal(stats(rig).jobs[JOB_RUNNING], 1);
+        assert_int_equal(rig_number(rig, "SELECT count(*) FROM jobs"), 2);
+        assert_int_equal(rig_number(rig, "SELECT count(*) FROM logs"), 0);
+        then[2]->links.retry_of[0] = '\0';
+        assert_int_equal(update(rig, job, JOB_RUNNING, then, 3), 0);
+        assert_int_equal(rig_number(rig, "SELECT count(*) FROM jobs"), 5);
+        job_free(job);
+        for (unsigned i = 0; i < 3; i++)
+                job_free(then[i]);
+        assert_int_equal(rig_files(rig), 3);
+        assert_int_equal(rig_named_files(rig), 3);
+}
+
+static void an_output_that_is_not_kept_leaves_no_file(void **state)
+{
+        struct rig *rig = *state;
+        struct job *job;
+
+        assert_int_equal(add(rig, draft_for(1, "/a.php", 0)), 0);
+        job = start(rig, 1);
+        spool_fini(&job->reply.body);
+        spool_init(&job->reply.body, store_files_fd(rig->store), 0, 100);
+        assert_int_equal(spool_write(&job->reply.body, "half of it", 10), 0);
+        assert_int_equal(rig_files(rig), 1);
+        assert_int_equal(end(rig, job, RUN_CRASHED, NULL, 0), 0);
+        job_free(job);
+        assert_int_equal(rig_files(rig), 0);
+        job = get(rig, 1);
+        assert_false(job->reply.kept);
+        job_free(job);
+}
+
+static void a_job_without_its_body_comes_with_all_the_rest(void **state)
+{
+        struct store_op op = { .kind = STORE_START, .now_ms = 2000, .job = job_new() };
+        struct rig *rig = *state;
+
+        assert_int_equal(rig_add(rig, 1, 5000, false), 0);
+        for (int run = 1; run <= 2; run++) {
+                struct job *job = start(rig, 1);
+
+                assert_int_equal(end(rig, job, RUN_CRASHED, NULL, 0), 0);
+                job_free(job);
+        }
+        rig_sql(rig, "UPDATE jobs SET body_file = 'gone'");
+        op.job->id = rig_id(1);
+        assert_int_equal(rig_do(rig, &op), STORE_BODY_GONE);
+        assert_int_equal(op.job->state, JOB_READY);
+        assert_int_equal(op.job->run.number, 2);
+        assert_int_equal(op.job->crashes, 2);
+        assert_int_equal(op.job->request.body.len, 5000);
+        assert_string_equal(op.job->request.headers, "X-One: 1\r\nX-Two: 2\r\n");
+        assert_int_equal(op.job->earlier_count, 1);
+        assert_int_equal(op.job->earlier[0].outcome, RUN_CRASHED);
+        job_start(op.job, 2500); /* as the server does: it ends with a reason */
+        assert_int_equal(end(rig, op.job, RUN_FAILED, NULL, 0), 0);
         job_free(op.job);
-        assert_int_equal(list.list.jobs[2]->state, JOB_RUNNING);
-        line = ready(rig, JOB_FASTCGI);
-        assert_int_equal(line.count, 2);
-        free(line.ids);
-        assert_int_equal(stats(rig).jobs[JOB_READY], 2);
-        assert_int_equal(stats(rig).seq_max, list.list.jobs[0]->id.seq);
-        for (uint32_t i = 0; i < list.list.count; i++)
-                job_free(list.list.jobs[i]);
-        free(list.list.jobs);
-        rig_reopen(rig);
-        assert_int_equal(stats(rig).jobs[JOB_SUCCEEDED], 1);
+        assert_int_equal(stats(rig).jobs[JOB_FAILED], 1);
 }
 
-/* A child that was handed the lock by a server that is dead by now, and ends a little later. */
-static void the_lock_is_waited_for_when_its_server_is_dead(void **state)
+static void a_failed_job_waits_for_its_next_try_and_becomes_due(void **state)
+{
+        struct job_run how = {
+                .outcome = RUN_FAILED, .may_pass = true, .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1
+        };
+        struct job_ending ending = {
+                .run = &how,
+                .policy = { .max = 3, .any_failure = true, .backoff_ms = 1000, .backoff_max_ms = 1000 }
+        };
+        struct store_op due = { .kind = STORE_DUE, .due = { .limit = 10 } };
+        struct rig *rig = *state;
+        struct job *job;
+
+        assert_int_equal(add(rig, draft_for(1, "https://example.org/", 0)), 0);
+        job = start(rig, 1);
+        job_run_ended(job, &ending, 3000);
+        assert_int_equal(job->state, JOB_SCHEDULED);
+        due.now_ms = job->run_at_ms;
+        assert_int_equal(update(rig, job, JOB_RUNNING, NULL, 0), 0);
+        job_free(job);
+        rig_reopen(rig);
+        job = get(rig, 1);
+        assert_int_equal(job->retries, 1);
+        assert_int_equal(job->run_at_ms, due.now_ms);
+        job_free(job);
+        assert_int_equal(rig_do(rig, &due), 0);
+        assert_int_equal(due.due.count, 1);
+        assert_int_equal(due.due.jobs[0].runner, JOB_HTTP);
+        assert_int_equal(due.due.next_ms, 0);
+        free(due.due.jobs);
+        job = start(rig, 1);
+        assert_int_equal(job->run.number, 2);
+        assert_int_equal(job->earlier_count, 1);
+        job_free(job);
+}
+
+static void a_cancelled_job_never_becomes_due(void **state)
+{
+        struct store_op due = { .kind = STORE_DUE, .now_ms = 9000, .due = { .limit = 10 } };
+        struct rig *rig = *state;
+        struct job *job;
+
+        assert_int_equal(add(rig, draft_for(1, "/a.php", 5000)), 0);
+        job = get(rig, 1);
+        assert_int_equal(job_cancel(job, 2000), 0);
+        assert_int_equal(update(rig, job, JOB_READY, NULL, 0), STORE_CONFLICT); /* it is scheduled */
+        assert_int_equal(update(rig, job, JOB_SCHEDULED, NULL, 0), 0);
+        job_free(job);
+        assert_int_equal(rig_do(rig, &due), 0);
+        assert_int_equal(due.due.count, 0);
+        assert_int_equal(due.due.next_ms, 0);
+        free(due.due.jobs);
+        assert_int_equal(stats(rig).jobs[JOB_CANCELLED], 1);
+}
+
+static void every_state_is_counted_with_the_bodies_of_what_is_unfinished(void **state)
 {
         struct rig *rig = *state;
-        struct cause cause = { "" };
-        char path[96];
-        int told[2], status;
-        FILE *f;
-        pid_t child;
+        struct store_stats counts;
+        char sql[80];
 
-        store_close(rig->store);
-        assert_int_equal(pipe(told), 0);
-        child = fork();
-        if (child == 0) { /* the server */
-                struct rig server = *rig;
-                pid_t supervisor;
-
-                if (rig_open(&server, &cause) != 0)
-                        _exit(1);
-                supervisor = fork();
-                if (supervisor == 0) {
-                        char byte;
-
-                        close(told[1]);
-                        (void)!read(told[0], &byte, 1); /* until the test says so */
-                        usleep(100000);
-                        _exit(0);
+        for (uint64_t seq = 1; seq < 100; seq++)
+                assert_int_equal(rig_add(rig, seq, seq, false), 0);
+        for (int s = JOB_SCHEDULED, seq = 1; s < JOB_STATES; s++) /* s of state s */
+                for (int i = 0; i < s; i++, seq++) {
+                        snprintf(sql, sizeof(sql), "UPDATE jobs SET state = %d, runner = %d WHERE seq = %d",
+                                 s, i % 3, seq);
+                        rig_sql(rig, sql);
                 }
-                _exit(0);
-        }
-        close(told[0]);
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_int_equal(status, 0);
-        snprintf(path, sizeof(path), "%s/lock", rig->folder);
-        f = fopen(path, "re");
-        assert_non_null(f);
-        assert_int_equal(fscanf(f, "%d", &status), 1);
-        assert_int_equal(status, child);
-        fclose(f);
-        close(told[1]);
-        assert_int_equal(rig_open(rig, &cause), 0);
+        rig_sql(rig, "DELETE FROM jobs WHERE seq > 36");
+        counts = stats(rig);
+        for (int s = JOB_SCHEDULED; s < JOB_STATES; s++)
+                assert_int_equal(counts.jobs[s], s);
+        assert_int_equal(counts.ready[JOB_FASTCGI], 1);
+        assert_int_equal(counts.ready[JOB_EXEC], 1);
+        assert_int_equal(counts.ready[JOB_HTTP], 0);
+        assert_int_equal(counts.unfinished_bytes,
+                         rig_number(rig, "SELECT sum(body_len) FROM jobs WHERE state IN (1, 2, 3, 8)"));
+        assert_int_equal(counts.seq_max, 36);
 }
 
 int main(void)
@@ -500,8 +573,12 @@ int main(void)
                 EACH(the_logs_of_the_last_runs_are_kept_and_purged_with_the_job),
                 EACH(a_job_is_run_again_by_one_other_only_and_only_when_it_has_ended),
                 EACH(held_jobs_are_counted_and_listed),
-                EACH(a_database_of_version_1_opens_with_all_it_holds),
-                EACH(the_lock_is_waited_for_when_its_server_is_dead),
+                EACH(a_job_that_cannot_follow_refuses_the_update_whole_and_nothing_else),
+                EACH(an_output_that_is_not_kept_leaves_no_file),
+                EACH(a_job_without_its_body_comes_with_all_the_rest),
+                EACH(a_failed_job_waits_for_its_next_try_and_becomes_due),
+                EACH(a_cancelled_job_never_becomes_due),
+                EACH(every_state_is_counted_with_the_bodies_of_what_is_unfinished),
         };
 
         return cmocka_run_group_tests_name("work", tests, NULL, NULL);
