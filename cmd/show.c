@@ -74,7 +74,8 @@ static void print_progress(const json_t *progress)
 
 static void print_options(const json_t *options)
 {
-        char *text = json_object_size(options) ? json_dumps(options, JSON_COMPACT) : NULL;
+        char *text = json_object_size(options) ? json_dumps(options, JSON_COMPACT | JSON_REAL_PRECISION(15))
+                                               : NULL;
 
         line("asked", text ? text : "");
         free(text);

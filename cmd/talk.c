@@ -258,7 +258,7 @@ const char *json_text(const json_t *object, const char *key)
 
 void print_json(const json_t *json)
 {
-        char *line = json_dumps(json, JSON_COMPACT);
+        char *line = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15));
 
         puts(line ? line : "{}");
         free(line);

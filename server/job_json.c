@@ -183,7 +183,7 @@ json_t *job_json_receipt(const struct job *job)
 
 char *job_json_text(json_t *json)
 {
-        char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+        char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
         size_t len = text ? strlen(text) : 0;
         char *line = text ? realloc(text, len + 2) : NULL;
 

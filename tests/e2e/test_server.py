@@ -357,6 +357,8 @@ def test_options_asked_in_json_are_shown_as_they_were_asked(server):
     asked = {"time_limit": 1.5, "idle_limit": 60, "on_abort": "continue", "on_crash": "hold", "retry": {"max": 7, "backoff": 2, "backoff_max": 60}, "limits": {"memory": 1 << 30, "cpu": 5, "files": 100}, "then": {"success": "/hello.php", "failure": "exec:sh -c 'exit 0'"}}
     job = server.control("POST", "/v1/jobs?wait=30", {"argv": ["true"], **asked}).json
     assert job["options"] == asked and job["target"] == "exec:true" and job["runner"] == "exec" and job["retries_left"] == 7
+    short = server.control("POST", "/v1/jobs?wait=30", {"argv": ["true"], "retry": {"backoff": 0.05}})
+    assert '"backoff":0.05}' in short.text and '"backoff":0.05}' in server.cli("show", "--json", short.json["id"], check=0).stdout.decode()
 
 
 def test_a_delayed_job_waits_for_its_time(server):
