@@ -127,6 +127,29 @@ static void hanging_up_before_the_body_is_written_waits_for_it(void **state)
         free(bytes);
 }
 
+static void the_script_gets_its_whole_body_though_its_caller_is_gone(void **state)
+{
+        struct rig *rig = *state;
+        struct script script;
+        struct call call;
+        char *bytes = mem_alloc(20 << 20), *got;
+
+        rig_until_free(rig, 1);
+        script_init(&script, &call, rig, "/keep.php", "");
+        free(call.request.method);
+        call.request.method = mem_dup("POST");
+        call_body(&call, bytes, 20 << 20);
+        call_start(&call);
+        run_hang_up(call.run, "the caller hung up");
+        call_until_end(&call);
+        got = rig_read_file(script.done);
+        assert_string_equal(got, "8f4e33f3dc3e414ff94e5fb6905cba8c");
+        call_fini(&call);
+        script_fini(&script);
+        free(bytes);
+        free(got);
+}
+
 static void a_worker_that_dies_without_its_caller_is_replaced(void **state)
 {
         struct rig *rig = *state;
@@ -242,6 +265,30 @@ static void a_paused_run_can_be_hung_up(void **state)
         call_fini(&call);
         rig_php_serves(rig);
         assert_int_equal(rig_stats(rig).started, 1);
+}
+
+/* The script writes and does not read its body, nobody reads what it writes: it must get on all the same. */
+static void a_paused_run_with_an_unread_body_can_be_hung_up(void **state)
+{
+        struct rig *rig = *state;
+        struct call call;
+        char *bytes = mem_alloc(20 << 20);
+
+        call_init(&call, rig, "POST", "/big.php?mb=10");
+        call_body(&call, bytes, 20 << 20);
+        call.on_head = pause_here;
+        rig_until_free(rig, 1);
+        call_start(&call);
+        rig_until(rig, is_paused, &call);
+        rig_turn(rig, 100);
+        assert_false(call.ended);
+        run_hang_up(call.run, "the caller hung up");
+        call_until_end(&call);
+        assert_hung_up(&call);
+        call_fini(&call);
+        rig_php_serves(rig);
+        assert_int_equal(rig_stats(rig).started, 1);
+        free(bytes);
 }
 
 /* ---- back-pressure ---- */
@@ -414,11 +461,13 @@ static int tests(void)
                 PHP(a_writing_script_is_aborted_without_its_caller),
                 PHP(a_handler_may_hang_up),
                 PHP(hanging_up_before_the_body_is_written_waits_for_it),
+                PHP(the_script_gets_its_whole_body_though_its_caller_is_gone),
                 PHP(a_worker_that_dies_without_its_caller_is_replaced),
                 PHP(a_stopped_script_sees_its_time_limit_and_the_worker_lives_on),
                 PHP(a_handler_may_stop),
                 PHP(a_paused_run_can_be_stopped),
                 PHP(a_paused_run_can_be_hung_up),
+                PHP(a_paused_run_with_an_unread_body_can_be_hung_up),
                 PHP(a_paused_script_blocks_and_memory_does_not_grow),
                 PHP(pausing_at_every_piece_loses_nothing),
                 PHP(a_worker_that_dies_while_paused_waits_for_resume),

@@ -23,10 +23,24 @@ static void a_script_is_ended_by_its_time_limit(void **state)
                 assert_string_equal(call.how.reason,
                                     "it ran longer than its time limit of 300ms (time_limit)");
                 work_timed_out(&script, &call);
-                if (i == 2)
-                        assert_in_range(call.how.cpu_ms, 30, 5000);
                 work_fini(&script, &call);
         }
+}
+
+static void cpu_time_is_that_of_the_run_alone(void **state)
+{
+        struct script script;
+        struct call call;
+
+        work_init(&script, &call, *state, "&do=busy");
+        call.limits.time_limit_ms = 500;
+        call_run(&call);
+        assert_in_range(call.how.cpu_ms, 30, 5000);
+        work_fini(&script, &call);
+        call_init(&call, *state, "GET", "/hello.php");
+        call_run(&call);
+        assert_in_range(call.how.cpu_ms, 0, 25);
+        call_fini(&call);
 }
 
 static void a_script_is_ended_by_its_idle_limit(void **state)
@@ -165,6 +179,7 @@ static int tests(void)
 {
         const struct CMUnitTest all[] = {
                 PHP(a_script_is_ended_by_its_time_limit),
+                PHP(cpu_time_is_that_of_the_run_alone),
                 PHP(a_script_is_ended_by_its_idle_limit),
                 PHP(output_and_control_lines_hold_the_idle_limit_off),
                 PHP(the_idle_limit_does_not_count_while_paused),

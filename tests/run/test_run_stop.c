@@ -510,6 +510,22 @@ static void a_run_is_put_back_whatever_is_done_to_it(void **state)
         silence_close(&silence);
 }
 
+static void what_is_put_back_stays_so(void **state)
+{
+        struct script script;
+        struct call call;
+
+        work_init(&script, &call, *state, "&do=wait");
+        script_start(&script, &call);
+        run_put_back(call.run, "going down");
+        run_stop(call.run, CONNECTION_TIMED_OUT, "too late");
+        run_hang_up(call.run, "too late");
+        run_put_back(call.run, "again");
+        call_until_end(&call);
+        assert_int_equal(call.how.outcome, RUN_PUT_BACK);
+        work_fini(&script, &call);
+}
+
 static void a_run_is_put_back_while_its_body_is_written(void **state)
 {
         char *bytes = mem_alloc(20 << 20);
@@ -600,6 +616,7 @@ static int tests(void)
                 PHP(one_that_cannot_be_interrupted_is_killed_without_its_caller_too),
                 PHP(a_worker_that_dies_before_it_has_the_whole_request_ends_the_run),
                 PHP(a_run_is_put_back_whatever_is_done_to_it),
+                PHP(what_is_put_back_stays_so),
                 PHP(a_run_is_put_back_while_its_body_is_written),
                 RESPONDER(another_program_is_asked_with_sigterm),
                 RESPONDER(one_that_answers_after_sigterm_is_not_used_again),
