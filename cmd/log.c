@@ -5,54 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/bounds.h"
 #include "cmd/flags.h"
+#include "cmd/human.h"
+#include "cmd/log_lines.h"
 #include "cmd/talk.h"
+#include "job/job.h"
 
-#define STAMP_LEN 24    /* 2026-11-21T08:00:00.123Z */
-#define SILENCE   60000 /* the server says something every 15 s */
+#define SILENCE 60000 /* the server says something every 15 s */
 
 struct log {
         struct talk talk;
-        bool colours;
-        char last[RUN_LOG_LINE + 128]; /* the last line that was printed */
-        struct buf pending;            /* of the event stream */
+        struct log_lines lines;
+        struct buf pending; /* of the event stream */
         bool ended, event_end;
+        bool gone; /* the server was seen to be gone, and that was said */
         char state[16];
         int status; /* of the reply */
 };
-
-/* Lines come in the order of their times: what was printed before the stream broke is known by that. */
-static bool is_new(const struct log *l, struct slice line)
-{
-        size_t n = line.len < STAMP_LEN ? line.len : STAMP_LEN;
-        int order = l->last[0] ? strncmp(line.ptr, l->last, n) : 1;
-
-        return order > 0 || (order == 0 && !slice_eq(line, slice_of(l->last)));
-}
-
-/* "TIME RUN STREAM TEXT": the time dim, stderr red, sendoff's own words blue. */
-static void print_line(struct log *l, struct slice line)
-{
-        struct slice rest = line, time, run, stream;
-        const char *colour;
-
-        if (!is_new(l, line))
-                return;
-        snprintf(l->last, sizeof(l->last), "%.*s", SLICE_ARG(line));
-        if (!l->colours || !slice_cut(&rest, ' ', &time) || !slice_cut(&rest, ' ', &run) ||
-            !slice_cut(&rest, ' ', &stream)) {
-                printf("%.*s\n", SLICE_ARG(line));
-                return;
-        }
-        colour = slice_eq(stream, SLICE("stderr"))    ? "\033[31m"
-                 : slice_eq(stream, SLICE("sendoff")) ? "\033[34m"
-                                                      : "";
-        printf("\033[2m%.*s\033[0m %.*s %s%.*s%s %.*s\n", SLICE_ARG(time), SLICE_ARG(run), colour,
-               SLICE_ARG(stream), *colour ? "\033[0m" : "", SLICE_ARG(rest));
-}
 
 static int print_now(struct log *l, const char *id)
 {
@@ -68,7 +38,7 @@ static int print_now(struct log *l, const char *id)
         text = buf_slice(&reply.body);
         while (r == EXIT_OK && text.len > 0 && slice_cut(&text, '\n', &line))
                 if (line.len > 0)
-                        print_line(l, line);
+                        log_lines_take(&l->lines, line);
         client_reply_fini(&reply);
         return r;
 }
@@ -87,7 +57,7 @@ static void take_field(struct log *l, struct slice line)
                         snprintf(l->state, sizeof(l->state), "%.*s", SLICE_ARG(line));
                         l->ended = true;
                 } else {
-                        print_line(l, line);
+                        log_lines_take(&l->lines, line);
                 }
         }
 }
@@ -117,6 +87,31 @@ static bool is_stream(void *arg, const struct client_reply *head)
         return head->status == 200;
 }
 
+static void say_gone(struct log *l, const char *why)
+{
+        if (!l->gone)
+                fprintf(stderr, "sendoff log: %s; asking again until it answers\n", why);
+        l->gone = true;
+}
+
+/* A server that comes and goes is waited for, once it has answered: it tells the rest after its restart. */
+static int judge(struct log *l, const char *id, int r, bool first, const struct client_reply *reply,
+                 const struct cause *cause)
+{
+        if (l->status == 200) {
+                l->gone = false;
+                return EXIT_OK;
+        }
+        if (r == 0 && (first || l->status < 500))
+                return talk_refused(id, reply);
+        if (first) {
+                fprintf(stderr, "sendoff: %s\n", cause->text);
+                return EXIT_SERVER;
+        }
+        say_gone(l, r == 0 ? "the server is not ready" : cause->text);
+        return EXIT_OK;
+}
+
 /* EXIT_OK: the stream ended, or broke; EXIT_SERVER: refused, or there is no server at the first try. */
 static int follow_once(struct log *l, const char *id, bool first)
 {
@@ -130,24 +125,20 @@ static int follow_once(struct log *l, const char *id, bool first)
         snprintf(path, sizeof(path), "/v1/jobs/%s/log?follow=1", id);
         request.path = path;
         buf_clear(&l->pending);
-        l->event_end = false;
+        log_lines_again(&l->lines);
+        l->event_end = l->ended = false;
         l->status = 0;
         client_set_timeout(l->talk.client, SILENCE);
-        r = client_ask(l->talk.client, &request, &sink, &reply, &cause);
-        if (r != 0 && first && l->status != 200) {
-                fprintf(stderr, "sendoff: %s\n", cause.text);
-                r = EXIT_SERVER;
-        } else {
-                r = l->status == 200 || l->status == 0 ? EXIT_OK : talk_refused(id, &reply);
-        }
+        r = judge(l, id, client_ask(l->talk.client, &request, &sink, &reply, &cause), first, &reply, &cause);
         client_reply_fini(&reply);
         return r;
 }
 
-static bool is_unfinished(const char *state)
+static bool has_ended(const struct log *l)
 {
-        return strcmp(state, "running") == 0 || strcmp(state, "ready") == 0 ||
-               strcmp(state, "scheduled") == 0 || strcmp(state, "held") == 0;
+        enum job_state state;
+
+        return l->ended && job_state_parse(slice_of(l->state), &state) && job_state_is_final(state);
 }
 
 /* Until the job has ended. A server that goes away is asked again, twice a second. */
@@ -156,9 +147,8 @@ static int follow(struct log *l, const char *id)
         static const struct timespec pause = { .tv_nsec = 500 * 1000 * 1000 };
         int r = follow_once(l, id, true);
 
-        while (r == EXIT_OK && (!l->ended || is_unfinished(l->state))) {
+        while (r == EXIT_OK && !has_ended(l)) {
                 nanosleep(&pause, NULL);
-                l->ended = false;
                 r = follow_once(l, id, false);
         }
         return r != EXIT_OK ? r : strcmp(l->state, "succeeded") == 0 ? EXIT_OK : EXIT_JOB;
@@ -170,7 +160,7 @@ static int log_run(int argc, char **argv)
                 { "follow", 0, NULL, 'f' }, { "server", 1, NULL, 's' }, FLAG_HELP, { 0 }
         };
         struct flags f = { .verb = &verb_log, .argc = argc, .argv = argv, .shorts = ":fh", .longs = options };
-        struct log l = { .colours = isatty(STDOUT_FILENO) };
+        struct log l = { .ended = false };
         const char *server = NULL;
         char id[TALK_ID_SIZE];
         bool follows = false;
@@ -190,11 +180,13 @@ static int log_run(int argc, char **argv)
         if (r != EXIT_OK)
                 return r;
         buf_init(&l.pending, 1 << 20);
+        log_lines_init(&l.lines, stdout, human_colours());
         r = talk_open(&l.talk, server);
         if (r == EXIT_OK)
                 r = follows ? follow(&l, talk_id(argv[optind], id))
                             : print_now(&l, talk_id(argv[optind], id));
         talk_close(&l.talk);
+        log_lines_fini(&l.lines);
         buf_fini(&l.pending);
         return r;
 }
@@ -205,8 +197,10 @@ const struct verb verb_log = {
         .help = "usage: sendoff log [-f] ID [--server unix:PATH]\n\n"
                 "Prints a line each: time, number of the run, stream (stdout of programs, stderr,\n"
                 "sendoff), text. The first and the last lines of a long log are kept.\n\n"
-                "  -f, --follow   go on until the job has ended\n\n"
+                "  -f, --follow   go on until the job has ended, also over a restart of the server\n\n"
                 "Exit code with -f 0: it succeeded; 1: it did not. 3: no such job, or no server.\n\n"
-                "  sendoff log -f 000000018pjptgs4n38ajb8sxwn3\n",
+                "  sendoff log 000000018pjptgs4n38ajb8sxwn3 | grep stderr\n"
+                "  id=$(sendoff send --json -- make -C /srv/site | jq -r .id)\n"
+                "  sendoff log -f \"$id\"\n",
         .run = log_run,
 };

@@ -1,5 +1,6 @@
 /* sendoff: one program, a file each verb. The first word chooses the verb; `sendoff TARGET` is `sendoff send
- * TARGET`. A word that is neither is refused with the verb that looks most like it. */
+ * TARGET`. A word that is neither is refused with the verb that looks most like it. What could not be written
+ * to stdout is an error. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,16 +64,8 @@ static int unknown_verb(const char *word)
         return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-        if (argc < 2) {
-                help(stderr);
-                return EXIT_USAGE;
-        }
-        if (strcmp(argv[1], "worker-exec") == 0)
-                return worker_exec_main(argc - 2, argv + 2);
-        if (strcmp(argv[1], "exec-run") == 0)
-                return exec_main(argc - 2, argv + 2);
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
                 help(stdout);
                 return EXIT_OK;
@@ -87,4 +80,24 @@ int main(int argc, char **argv)
                 if (strcmp(argv[1], verbs[i]->name) == 0)
                         return verbs[i]->run(argc - 1, argv + 1);
         return unknown_verb(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+        int r;
+
+        if (argc < 2) {
+                help(stderr);
+                return EXIT_USAGE;
+        }
+        if (strcmp(argv[1], "worker-exec") == 0)
+                return worker_exec_main(argc - 2, argv + 2);
+        if (strcmp(argv[1], "exec-run") == 0)
+                return exec_main(argc - 2, argv + 2);
+        r = run(argc, argv);
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return r;
+        if (r == EXIT_OK)
+                fputs("sendoff: not all could be written to stdout\n", stderr);
+        return r == EXIT_OK ? EXIT_USAGE : r;
 }

@@ -43,9 +43,10 @@ static int result(int argc, char **argv)
 
 const struct verb verb_result = {
         .name = "result",
-        .line = "print what a job's script answered",
+        .line = "print what a job's script or URL answered, or its program wrote",
         .help = "usage: sendoff result ID [-i] [-o FILE] [--server unix:PATH]\n\n"
-                "Prints the script's own reply. ID is a job id or a status URL.\n\n"
+                "Prints the reply of a script or a URL as it came, or what a program wrote to\n"
+                "its stdout. ID is a job id or a status URL.\n\n"
                 "  -i, --headers       the status line and header fields first\n"
                 "  -o, --output FILE   into a file\n\n"
                 "Exit code 0: there was a result, whatever its status; 3: there is none (yet),\nor no "

@@ -10,11 +10,10 @@
 #include "cmd/progress.h"
 #include "cmd/talk.h"
 
-#define PAGE 500
-
 struct retry {
         struct talk talk;
         bool as_json;
+        bool many; /* all of a state: with a progress line, and one that has gone since is passed over */
         uint64_t done, refused;
 };
 
@@ -23,6 +22,8 @@ static void print_retried(struct retry *q, const char *id, const struct client_r
         json_t *json = talk_json(reply);
 
         q->done++;
+        if (q->many && isatty(STDOUT_FILENO))
+                progress_clear();
         if (q->as_json)
                 print_json(json);
         else if (reply->status == 202)
@@ -43,8 +44,10 @@ static int retry_one(struct retry *q, const char *id)
         if (r == EXIT_OK && (reply.status == 200 || reply.status == 202)) {
                 print_retried(q, id, &reply);
         } else if (r == EXIT_OK) {
+                if (q->many)
+                        progress_clear();
                 r = talk_refused(id, &reply);
-                if (reply.status == 409)
+                if (reply.status == 409 || (q->many && reply.status == 404))
                         r = EXIT_JOB;
                 q->refused++;
         }
@@ -64,7 +67,7 @@ static void add_found(struct found *found, const json_t *job)
         if (json_text(job, "retried_as")[0])
                 return;
         if (found->count == found->room) {
-                size_t room = found->room ? 2 * found->room : PAGE;
+                size_t room = found->room ? 2 * found->room : TALK_PAGE_MAX;
                 char(*more)[TALK_ID_SIZE] = mem_alloc(room * sizeof(*more));
 
                 if (found->count)
@@ -79,28 +82,18 @@ static void add_found(struct found *found, const json_t *job)
 /* The ids are read first: what is run again is a job of its own, and must not be met again. */
 static int find_all(struct retry *q, const char *state, struct found *found)
 {
-        char cursor[TALK_ID_SIZE] = "";
-        int r = EXIT_OK;
+        char *cursor = NULL;
+        int r;
 
         do {
-                char *path = mem_printf("/v1/jobs?limit=%d&state=%s&cursor=%s", PAGE, state, cursor);
-                struct client_reply reply;
-                json_t *page = NULL;
+                json_t *page, *job;
                 size_t i;
-                json_t *job;
 
-                r = talk_ask(&q->talk, "GET", path, SLICE(""), NULL, &reply);
-                free(path);
-                if (r == EXIT_OK && reply.status != 200)
-                        r = talk_refused(state, &reply) == EXIT_SERVER && reply.status == 400 ? EXIT_USAGE
-                                                                                              : EXIT_SERVER;
-                else if (r == EXIT_OK)
-                        r = (page = talk_json(&reply)) ? EXIT_OK : EXIT_SERVER;
+                r = talk_page(&q->talk, state, TALK_PAGE_MAX, &cursor, &page);
                 json_array_foreach(json_object_get(page, "jobs"), i, job) add_found(found, job);
-                snprintf(cursor, sizeof(cursor), "%s", json_text(page, "next"));
                 json_decref(page);
-                client_reply_fini(&reply);
-        } while (r == EXIT_OK && cursor[0]);
+        } while (r == EXIT_OK && cursor);
+        free(cursor);
         return r;
 }
 
@@ -112,9 +105,9 @@ static bool agreed(const char *state, size_t count)
         return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
+/* In the order in which they were sent: the list begins with the newest. */
 static int retry_found(struct retry *q, const char *state, const struct found *found, bool yes)
 {
-        bool bar = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
         int worst = EXIT_OK;
 
         if (found->count == 0) {
@@ -124,14 +117,12 @@ static int retry_found(struct retry *q, const char *state, const struct found *f
         if (!yes && !agreed(state, found->count))
                 return EXIT_JOB;
         for (size_t i = 0; i < found->count && worst < EXIT_USAGE; i++) {
-                int r = retry_one(q, found->ids[i]);
+                int r = retry_one(q, found->ids[found->count - 1 - i]);
 
                 worst = r > worst ? r : worst;
-                if (bar)
-                        progress_count("run again", i + 1, found->count);
+                progress_count("run again", i + 1, found->count);
         }
-        if (bar)
-                progress_clear();
+        progress_clear();
         if (!q->as_json)
                 fprintf(stderr, "%llu run again, %llu refused\n", (unsigned long long)q->done,
                         (unsigned long long)q->refused);
@@ -143,6 +134,7 @@ static int retry_state(struct retry *q, const char *state, bool yes)
         struct found found = { 0 };
         int r = find_all(q, state, &found);
 
+        q->many = true;
         if (r == EXIT_OK)
                 r = retry_found(q, state, &found, yes);
         free(found.ids);
@@ -219,6 +211,7 @@ const struct verb verb_retry = {
                 "      --json              one receipt a line\n\n"
                 "Exit code 0: done; 1: a job could not be run again; 3: no such job, or no server.\n\n"
                 "  sendoff retry 000000018pjptgs4n38ajb8sxwn3\n"
-                "  sendoff retry --state dead\n",
+                "  sendoff retry --state dead                     asks before\n"
+                "  sendoff retry --state dead,failed --yes --json | jq -r .id\n",
         .run = retry,
 };

@@ -277,27 +277,6 @@ static int send_one(struct send *s, const char *target)
 
 /* ---- waiting ---- */
 
-/* While it runs, a line on a terminal says how long already, and how far it is. */
-static int wait_with_clock(struct send *s, const char *id, json_t **job)
-{
-        int64_t began = clock_mono_ms();
-        int r;
-
-        if (!isatty(STDERR_FILENO))
-                return talk_wait(&s->talk, id, s->timeout_ms, job);
-        for (;;) {
-                int64_t left = s->timeout_ms ? began + s->timeout_ms - clock_mono_ms() : 1000;
-
-                r = talk_wait(&s->talk, id, left < 1 ? 1 : left < 1000 ? left : 1000, job);
-                if (r != EXIT_OK || job_is_final(*job) || left < 1)
-                        break;
-                progress_show(*job, clock_mono_ms() - began);
-                json_decref(*job);
-        }
-        progress_clear();
-        return r;
-}
-
 static int print_end(struct send *s, const char *id, const json_t *job)
 {
         int r = EXIT_OK;
@@ -320,7 +299,7 @@ static int print_end(struct send *s, const char *id, const json_t *job)
 static int wait_for(struct send *s, const char *id)
 {
         json_t *job = NULL;
-        int r = wait_with_clock(s, id, &job);
+        int r = progress_wait(&s->talk, id, s->timeout_ms, &job);
 
         if (r == EXIT_OK && !job_is_final(job)) {
                 fprintf(stderr, "sendoff send: %s has not ended in time; it goes on\n", id);

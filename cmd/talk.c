@@ -138,6 +138,29 @@ int talk_wait(struct talk *t, const char *id, int64_t timeout_ms, json_t **job)
         }
 }
 
+int talk_page(struct talk *t, const char *state, uint64_t limit, char **cursor, json_t **page)
+{
+        char *path =
+                mem_printf("/v1/jobs?limit=%llu%s%s%s%s", (unsigned long long)limit, state ? "&state=" : "",
+                           state ? state : "", *cursor ? "&cursor=" : "", *cursor ? *cursor : "");
+        struct client_reply reply;
+        int r = talk_ask(t, "GET", path, SLICE(""), NULL, &reply);
+
+        free(path);
+        free(*cursor);
+        *cursor = NULL;
+        *page = NULL;
+        if (r == EXIT_OK && reply.status != 200)
+                r = talk_refused("list", &reply) == EXIT_SERVER && reply.status == 400 ? EXIT_USAGE
+                                                                                       : EXIT_SERVER;
+        else if (r == EXIT_OK)
+                r = (*page = talk_json(&reply)) ? EXIT_OK : EXIT_SERVER;
+        if (*page && json_text(*page, "next")[0])
+                *cursor = mem_dup(json_text(*page, "next"));
+        client_reply_fini(&reply);
+        return r;
+}
+
 /* ---- results ---- */
 
 struct result {

@@ -35,6 +35,11 @@ json_t *talk_json(const struct client_reply *reply);
 int talk_job(struct talk *t, const char *id, int wait_s, json_t **job);
 /* Until the job is in a final state or timeout_ms (0: none) is over; then *job is what it is. */
 int talk_wait(struct talk *t, const char *id, int64_t timeout_ms, json_t **job);
+/* A page of at most `limit` jobs in these states (NULL: all), the caller's, newest first. *cursor says where
+ * it begins (NULL: at the first) and is replaced by where the next one does, NULL behind the last; the caller
+ * frees it. EXIT_OK; EXIT_USAGE: no such state; EXIT_SERVER. Said. */
+int talk_page(struct talk *t, const char *state, uint64_t limit, char **cursor, json_t **page);
+#define TALK_PAGE_MAX 500
 /* The script's reply body to the file at `path` (NULL: stdout), its status line and headers first when asked.
  * Nothing is written, and no file made, unless there is a result. EXIT_OK; EXIT_USAGE when the file cannot be
  * written; EXIT_SERVER. Both said. */

@@ -1,13 +1,14 @@
-/* sendoff wait: until jobs have ended. */
+/* sendoff wait: until jobs have ended, one after the other. */
 #include <stdio.h>
 
 #include "cmd/flags.h"
+#include "cmd/progress.h"
 #include "cmd/talk.h"
 
 static int wait_one(struct talk *t, const char *id, int64_t timeout_ms, bool as_json)
 {
         json_t *job;
-        int r = talk_wait(t, id, timeout_ms, &job);
+        int r = progress_wait(t, id, timeout_ms, &job);
 
         if (r != EXIT_OK)
                 return r;

@@ -29,6 +29,7 @@ void wishes_init(struct wishes *w)
 {
         job_options_init(&w->asked);
         buf_init(&w->headers, JOB_HEADERS_MAX);
+        w->timed = false;
 }
 
 void wishes_fini(struct wishes *w)
@@ -83,6 +84,14 @@ static int take_row(struct wishes *w, const struct job_option_row *row, const ch
         return cause_set(cause, -EINVAL, "%s%s, not '%.100s'", flag, sentence ? sentence : "", text);
 }
 
+static int add_time(struct wishes *w, const char *name, const char *value, struct cause *cause)
+{
+        if (w->timed)
+                return cause_set(cause, -EINVAL, "give --delay or --at, and once");
+        w->timed = true;
+        return add_header(w, name, value, cause);
+}
+
 static int take_delay(struct wishes *w, const char *text, struct cause *cause)
 {
         uint64_t ms;
@@ -91,7 +100,7 @@ static int take_delay(struct wishes *w, const char *text, struct cause *cause)
                 return cause_set(cause, -EINVAL,
                                  "--delay: a time up to 10 years is wanted, such as 90 or 10m, not '%.100s'",
                                  text);
-        return add_header(w, "delay", text, cause);
+        return add_time(w, "delay", text, cause);
 }
 
 /* "2026-12-01 08:00" here, where the clock on the wall says so. */
@@ -106,8 +115,10 @@ static bool local_time(const char *text, int64_t *ms)
 
                 tm.tm_isdst = -1;
                 if (end && !*end) {
+                        int day = tm.tm_mday;
+
                         *ms = (int64_t)mktime(&tm) * 1000;
-                        return *ms > 0;
+                        return *ms > 0 && tm.tm_mday == day; /* there is no 30 February */
                 }
         }
         return false;
@@ -124,7 +135,7 @@ static int take_at(struct wishes *w, const char *text, struct cause *cause)
                         "--at: a time is wanted, such as '2026-12-01 08:00' or 2026-12-01T08:00:00Z, not "
                         "'%.100s'",
                         text);
-        return add_header(w, "run_at", clock_rfc3339(ms, time), cause);
+        return add_time(w, "run_at", clock_rfc3339(ms, time), cause);
 }
 
 int wishes_take(struct wishes *w, int flag, const char *text, struct cause *cause)

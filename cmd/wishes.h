@@ -1,6 +1,6 @@
 /* What may be asked for a job on the command line: a flag for each row of job/options.h (--time-limit,
- * --retries, …),
- * --then, --delay and --at. Checked here, before anything is sent, and sent as Sendoff-* header fields. */
+ * --retries, …), --then, --delay and --at. Checked here, before anything is sent, and sent as Sendoff-*
+ * header fields. */
 #ifndef SENDOFF_CMD_WISHES_H
 #define SENDOFF_CMD_WISHES_H
 
@@ -16,6 +16,7 @@
 struct wishes {
         struct job_options asked; /* for checking */
         struct buf headers;       /* a block (net/http1.h) */
+        bool timed;               /* --delay or --at was there */
 };
 
 void wishes_init(struct wishes *w);

@@ -582,8 +582,8 @@ static void help_goes_to_stdout_whatever_else_is_there(void **state)
 
 static void help_keeps_to_eighty_columns(void **state)
 {
-        static const char *const verbs[] = { "serve", "send",   "list",   "show",
-                                             "wait",  "result", "cancel", "config" };
+        static const char *const verbs[] = { "serve",  "send",   "list",  "show", "wait",
+                                             "result", "cancel", "retry", "log",  "config" };
         struct fixture *f = *state;
 
         for (size_t i = 0; i < LENGTH(verbs); i++) {

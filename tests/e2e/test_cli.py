@@ -140,7 +140,7 @@ def test_what_is_asked_for_a_job_reaches_the_server(server):
     assert job["options"] == {"time_limit": 90, "idle_limit": 5, "on_abort": "php", "on_crash": "hold", "retry": {"max": 7, "backoff": 60, "backoff_max": 7200}, "limits": {"memory": 1 << 30, "cpu": 10, "files": 50},
                               "then": {"success": "/hello.php", "failure": "https://example.org/", "always": "exec:true"}}
     shown = server.cli("show", job["id"], check=0).stdout.decode()
-    assert "its time, " in shown and '"on_crash":"hold"' in shown
+    assert "its time, " in shown and "--on-crash hold\n" in shown and "--time-limit 90s\n" in shown and "--memory 1G\n" in shown and "--then-failure https://example.org/\n" in shown
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + 3600))
     later = server.cli("send", "--json", "/hello.php", "--at", at, check=0)
     run_at = server.control("GET", f"/v1/jobs/{json.loads(later.stdout)['id']}").json["run_at"]
