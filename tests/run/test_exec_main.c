@@ -457,6 +457,7 @@ static void a_supervisor_passes_a_stranger_s_signal_on(void **state)
 {
         struct trial t;
         int supervisor, other;
+        pid_t stranger;
 
         trial_sh(&t, *state,
                  "trap '' TERM; sleep 1011 > /dev/null 2>&1 & other=$!; trap asked=1 TERM; echo $$ $other; "
@@ -466,11 +467,13 @@ static void a_supervisor_passes_a_stranger_s_signal_on(void **state)
         assert_int_equal(sscanf(trial_out(&t), "%*d %d", &other), 1);
         kill(supervisor, SIGHUP); /* means something only when the server is gone */
         kill(supervisor, SIGINT);
-        if (fork() == 0) { /* the test itself is the server */
+        stranger = fork();
+        if (stranger == 0) { /* the test itself is the server */
                 kill(supervisor, SIGTERM);
                 _exit(0);
         }
-        wait(NULL);
+        assert_int_equal(waitpid(stranger, NULL, 0),
+                         stranger); /* not the supervisor, which is the loop's to reap */
         trial_until_end(&t);
         assert_non_null(strstr(trial_out(&t), "still here\n"));
         assert_int_equal(t.how.outcome, RUN_FAILED);
