@@ -18,6 +18,7 @@
 
 enum engine_sql { /* one prepared statement each; the text is in sqlite_rows.c */
                   SQL_ADD,
+                  SQL_ADD_WHOLE,
                   SQL_GET,
                   SQL_GET_RUN,
                   SQL_GET_RUNS,

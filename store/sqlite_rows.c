@@ -16,22 +16,27 @@
         "id, state, queue, created_ms, run_at_ms, finished_ms, crashes, cancel_asked, runner, retries, "     \
         "options, progress_done, progress_total, progress_note, retry_of, retried_as, then_of, " RUN_COLUMNS
 
+/* What every new job has. */
+#define NEW_COLUMNS                                                                                          \
+        "seq, id, state, queue, created_ms, run_at_ms, runner, method, target, headers, host, remote, "      \
+        "local, body_len, body, body_file"
+
 /* The partial index is only considered when its own condition is repeated. */
-#define LIST_ENDED(state)                                                                                    \
-        " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_ended WHERE ?3 >> " #state                          \
-        " & 1 AND state = " #state " AND state IN (4, 5, 6, 7) AND seq < ?1"
-#define LIST_WAITING(state)                                                                                  \
-        " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_waiting WHERE ?3 >> " #state                        \
-        " & 1 AND state = " #state " AND state IN (1, 8) AND seq < ?1"
+#define LIST_REST(state)                                                                                     \
+        " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_rest WHERE ?3 >> " #state                           \
+        " & 1 AND state = " #state " AND state IN (1, 4, 5, 6, 7, 8) AND seq < ?1"
 #define LIST_READY(runner)                                                                                   \
         " UNION ALL SELECT seq FROM jobs INDEXED BY jobs_ready WHERE ?3 >> 2 & 1 AND state = 2 AND runner "  \
         "= " #runner " AND seq < ?1"
 
 const char *const engine_sql_text[SQL_COUNT] = {
-        [SQL_ADD] =
-                "INSERT INTO jobs (seq, " STATE_COLUMNS
-                ", method, target, headers, host, remote, local, body_len, body, body_file)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+        [SQL_ADD] = "INSERT INTO jobs (" NEW_COLUMNS ", finished_ms, crashes, cancel_asked, run)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 0, 0, "
+                    "0, 0)",
+        [SQL_ADD_WHOLE] =
+                "INSERT INTO jobs (" NEW_COLUMNS ", finished_ms, crashes, cancel_asked, retries, options, "
+                "progress_done, progress_total, progress_note, retry_of, retried_as, then_of, " RUN_COLUMNS
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
                 "?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, "
                 "?36, ?37, ?38)",
         [SQL_GET] = "SELECT " STATE_COLUMNS ", method, target, headers, host, remote, local, body_len, "
@@ -56,9 +61,9 @@ const char *const engine_sql_text[SQL_COUNT] = {
         [SQL_LIST_STATES] =
                 "SELECT seq, " STATE_COLUMNS ", method, target, host, remote, body_len FROM jobs JOIN ("
                 " SELECT seq AS s FROM jobs INDEXED BY jobs_running WHERE ?3 >> 3 & 1 AND state = 3 AND seq "
-                "< ?1" LIST_WAITING(1) LIST_WAITING(8) LIST_READY(0) LIST_READY(1) LIST_READY(2) LIST_ENDED(4)
-                        LIST_ENDED(5) LIST_ENDED(6)
-                                LIST_ENDED(7) " ORDER BY 1 DESC LIMIT ?2) ON seq = s ORDER BY seq DESC",
+                "< ?1" LIST_READY(0) LIST_READY(1) LIST_READY(2) LIST_REST(1) LIST_REST(4) LIST_REST(5)
+                        LIST_REST(6) LIST_REST(7) LIST_REST(8) " ORDER BY 1 DESC LIMIT ?2) ON seq = s "
+                                                               "ORDER BY seq DESC",
         [SQL_READY] = "SELECT seq, id FROM jobs INDEXED BY jobs_ready WHERE state = 2 AND runner = ?3 AND "
                       "seq > ?1 ORDER BY seq LIMIT ?2",
         [SQL_RUNNING] = "SELECT seq, id FROM jobs INDEXED BY jobs_running WHERE state = 3 AND seq > ?1 "
@@ -79,10 +84,8 @@ const char *const engine_sql_text[SQL_COUNT] = {
                       " WHERE state = 2 GROUP BY runner"
                       " UNION ALL SELECT 3, 0, count(*), sum(body_len) FROM jobs INDEXED BY jobs_running"
                       " WHERE state = 3"
-                      " UNION ALL SELECT state, 0, count(*), sum(body_len) FROM jobs INDEXED BY jobs_waiting"
-                      " WHERE state IN (1, 8) GROUP BY state"
-                      " UNION ALL SELECT state, 0, count(*), 0 FROM jobs INDEXED BY jobs_ended"
-                      " WHERE state IN (4, 5, 6, 7) GROUP BY state",
+                      " UNION ALL SELECT state, 0, count(*), iif(state IN (1, 8), sum(body_len), 0)"
+                      " FROM jobs INDEXED BY jobs_rest WHERE state IN (1, 4, 5, 6, 7, 8) GROUP BY state",
         [SQL_SEQ_MAX] = "SELECT max((SELECT ifnull(max(seq), 0) FROM jobs), (SELECT seq_max FROM numbers))",
         [SQL_PURGE_PICK] = "SELECT seq, body_file FROM jobs INDEXED BY jobs_finished WHERE finished_ms > 0 "
                            "AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
@@ -139,6 +142,10 @@ static void load_run(sqlite3_stmt *s, int at, struct job_run *run)
         const unsigned char *reason = sqlite3_column_text(s, at + 10);
 
         run->number = (uint32_t)sqlite3_column_int64(s, at);
+        if (run->number == 0) { /* all NULL, or what stands for nothing */
+                *run = (struct job_run){ .exit_code = -1, .cpu_ms = -1, .peak_rss_kb = -1 };
+                return;
+        }
         run->started_ms = sqlite3_column_int64(s, at + 1);
         run->ended_ms = sqlite3_column_int64(s, at + 2);
         run->outcome = (enum run_outcome)sqlite3_column_int(s, at + 3);
@@ -246,41 +253,66 @@ static int bind_options(sqlite3_stmt *s, int at, const struct job_options *optio
         return SQLITE_OK;
 }
 
-int rows_add(struct engine *e, const struct job *job)
+static void bind_new(sqlite3_stmt *s, const struct job *job)
 {
-        sqlite3_stmt *s = e->statements[SQL_ADD];
-        struct buf options;
-        int r;
-
-        buf_init(&options, (JOB_THENS + 1) * JOB_TARGET_MAX);
         sqlite3_bind_int64(s, 1, (sqlite3_int64)job->id.seq);
         bind_text(s, 2, job->id.text);
         sqlite3_bind_int(s, 3, job->state);
         bind_text(s, 4, job->queue);
         sqlite3_bind_int64(s, 5, job->created_ms);
         sqlite3_bind_int64(s, 6, job->run_at_ms);
-        sqlite3_bind_int64(s, 7, job->finished_ms);
-        sqlite3_bind_int64(s, 8, job->crashes);
-        sqlite3_bind_int(s, 9, job->cancel_asked);
-        sqlite3_bind_int(s, 10, job->runner);
-        sqlite3_bind_int64(s, 11, job->retries);
-        r = bind_options(s, 12, &job->options, &options);
-        bind_progress(s, 13, &job->progress);
-        bind_link(s, 16, job->links.retry_of);
-        bind_link(s, 17, job->links.retried_as);
-        bind_link(s, 18, job->links.then_of);
-        bind_run(s, 19, &job->run);
-        bind_text(s, 30, job->request.method);
-        bind_text(s, 31, job->request.target);
-        bind_text(s, 32, job->request.headers);
-        bind_text(s, 33, job->request.host);
-        bind_text(s, 34, job->request.remote);
-        bind_text(s, 35, job->request.local);
-        bind_spool(s, 37, &job->request.body);
+        sqlite3_bind_int(s, 7, job->runner);
+        bind_text(s, 8, job->request.method);
+        bind_text(s, 9, job->request.target);
+        bind_text(s, 10, job->request.headers);
+        bind_text(s, 11, job->request.host);
+        bind_text(s, 12, job->request.remote);
+        bind_text(s, 13, job->request.local);
+        bind_spool(s, 15, &job->request.body);
+}
+
+static int add_whole(struct engine *e, const struct job *job)
+{
+        sqlite3_stmt *s = e->statements[SQL_ADD_WHOLE];
+        struct buf options;
+        int r;
+
+        buf_init(&options, (JOB_THENS + 1) * JOB_TARGET_MAX);
+        bind_new(s, job);
+        sqlite3_bind_int64(s, 17, job->finished_ms);
+        sqlite3_bind_int64(s, 18, job->crashes);
+        sqlite3_bind_int(s, 19, job->cancel_asked);
+        sqlite3_bind_int64(s, 20, job->retries);
+        r = bind_options(s, 21, &job->options, &options);
+        bind_progress(s, 22, &job->progress);
+        bind_link(s, 25, job->links.retry_of);
+        bind_link(s, 26, job->links.retried_as);
+        bind_link(s, 27, job->links.then_of);
+        bind_run(s, 28, &job->run);
         if (r == SQLITE_OK)
                 r = rows_step(s);
         buf_fini(&options);
         return r;
+}
+
+static bool asks_for_nothing(const struct job_options *options)
+{
+        for (const struct job_option_row *row = job_option_rows; row->name; row++)
+                if (job_option_is_set(options, row))
+                        return false;
+        return true;
+}
+
+/* Most jobs have nothing but their request, and what else there could be is worth saving: each column costs
+ * as much as a small index. */
+int rows_add(struct engine *e, const struct job *job)
+{
+        if (job->run.number > 0 || job->finished_ms || job->crashes || job->cancel_asked || job->retries ||
+            job->progress.any || job->links.retry_of[0] || job->links.retried_as[0] ||
+            job->links.then_of[0] || !asks_for_nothing(&job->options))
+                return add_whole(e, job);
+        bind_new(e->statements[SQL_ADD], job);
+        return rows_step(e->statements[SQL_ADD]);
 }
 
 int rows_update(struct engine *e, const struct job *job)
