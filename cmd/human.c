@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cmd/talk.h"
+#include "cmd/record.h"
 
 #define BAR_WIDTH 24
 

@@ -197,7 +197,7 @@ const struct verb verb_log = {
         .help = "usage: sendoff log [-f] ID [--server unix:PATH]\n\n"
                 "Prints a line each: time, number of the run, stream (stdout of programs, stderr,\n"
                 "sendoff), text. The first and the last lines of a long log are kept.\n\n"
-                "  -f, --follow   go on until the job has ended, also over a restart of the server\n\n"
+                "  -f, --follow   until the job has ended, also over a restart of the server\n\n"
                 "Exit code with -f 0: it succeeded; 1: it did not. 3: no such job, or no server.\n\n"
                 "  sendoff log 000000018pjptgs4n38ajb8sxwn3 | grep stderr\n"
                 "  id=$(sendoff send --json -- make -C /srv/site | jq -r .id)\n"

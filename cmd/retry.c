@@ -209,7 +209,8 @@ const struct verb verb_retry = {
                 "                          dead, failed, cancelled, held, scheduled\n"
                 "  -y, --yes               do not ask\n"
                 "      --json              one receipt a line\n\n"
-                "Exit code 0: done; 1: a job could not be run again; 3: no such job, or no\nserver.\n\n"
+                "Exit code 0: done; 1: a job could not be run again; 3: no such job, or no\n"
+                "server.\n\n"
                 "  sendoff retry 000000018pjptgs4n38ajb8sxwn3\n"
                 "  sendoff retry --state dead                     asks before\n"
                 "  sendoff retry --state dead,failed --yes --json | jq -r .id\n",

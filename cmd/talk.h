@@ -4,8 +4,7 @@
 
 #include <stdbool.h>
 
-#include <jansson.h>
-
+#include "cmd/record.h"
 #include "lib/client.h"
 
 struct talk {
@@ -53,10 +52,5 @@ const char *talk_id(const char *text, char out[TALK_ID_SIZE]);
 int check_ids(const char *verb, int argc, char **argv);
 /* That the text can be names of states, with commas between: EXIT_OK or EXIT_USAGE, said. */
 int check_states(const char *verb, const char *text);
-
-const char *json_text(const json_t *object, const char *key); /* "" when null or missing */
-void print_json(const json_t *json);                          /* one line on stdout */
-bool job_is_final(const json_t *job);
-bool job_succeeded(const json_t *job);
 
 #endif

@@ -1,190 +1,17 @@
 /* The program against a server that plays fixed bytes: what a real server does rarely or never. SENDOFF names
  * the program. */
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "player.h"
-
-#define LENGTH(array) (sizeof(array) / sizeof(array[0]))
-#define ID            "000000018pjptgs4n38ajb8sxwn3"
-#define OTHER         "00000002abcdefghjkmnpqrstvwx"
-
-struct fixture {
-        struct player player;
-        bool playing;
-        char folder[64];
-        char *out, *err; /* of the last run */
-};
-
-static int setup(void **state)
-{
-        struct fixture *f = mem_alloc(sizeof(*f));
-
-        strcpy(f->folder, "/tmp/sendoff-verbs-XXXXXX");
-        *state = f;
-        return mkdtemp(f->folder) ? 0 : -1;
-}
-
-static char *path_in(const struct fixture *f, const char *name)
-{
-        return mem_printf("%s/%s", f->folder, name);
-}
-
-static void stop(struct fixture *f)
-{
-        if (f->playing)
-                player_stop(&f->player);
-        f->playing = false;
-}
-
-static int teardown(void **state)
-{
-        static const char *const names[] = { "out", "err", "result" };
-        struct fixture *f = *state;
-
-        stop(f);
-        player_fini(&f->player);
-        for (size_t i = 0; i < LENGTH(names); i++) {
-                char *path = path_in(f, names[i]);
-
-                unlink(path);
-                free(path);
-        }
-        rmdir(f->folder);
-        free(f->out);
-        free(f->err);
-        free(f);
-        return 0;
-}
-
-static void play(struct fixture *f, const struct play *plays, size_t count)
-{
-        stop(f);
-        player_fini(&f->player);
-        player_start(&f->player, plays, count);
-        f->playing = true;
-}
-
-static char *read_file(const char *path)
-{
-        FILE *file = fopen(path, "r");
-        struct buf all;
-        char piece[4096];
-        size_t n;
-
-        assert_non_null(file);
-        buf_init(&all, 1 << 22);
-        while ((n = fread(piece, 1, sizeof(piece), file)) > 0)
-                assert_int_equal(buf_append(&all, piece, n), 0);
-        fclose(file);
-        return buf_take(&all);
-}
-
-/* Runs the program with the words up to NULL; its exit code. */
-static int run(struct fixture *f, ...)
-{
-        const char *argv[24] = { getenv("SENDOFF") };
-        char *out = path_in(f, "out"), *err = path_in(f, "err");
-        int argc = 1, status;
-        va_list args;
-        pid_t pid;
-
-        va_start(args, f);
-        while ((argv[argc] = va_arg(args, const char *)))
-                argc++;
-        va_end(args);
-        assert_non_null(argv[0]);
-        pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-                if (f->playing)
-                        setenv("SENDOFF_SERVER", f->player.address, 1);
-                dup2(open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
-                dup2(open(err, O_WRONLY | O_CREAT | O_TRUNC, 0600), 2);
-                dup2(open("/dev/null", O_RDONLY), 0);
-                execv(argv[0], (char *const *)(uintptr_t)argv);
-                _exit(127);
-        }
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFEXITED(status));
-        free(f->out);
-        free(f->err);
-        f->out = read_file(out);
-        f->err = read_file(err);
-        free(out);
-        free(err);
-        return WEXITSTATUS(status);
-}
-
-static void expect_err(struct fixture *f, const char *text)
-{
-        if (!strstr(f->err, text))
-                assert_string_equal(f->err, text);
-}
-
-static void expect_request(struct fixture *f, size_t i, const char *line)
-{
-        char *got = slice_dup(player_line(&f->player, i));
-
-        assert_string_equal(got, line);
-        free(got);
-}
-
-/* ---- replies ---- */
-
-static char *reply(const char *head, const char *body)
-{
-        return mem_printf("HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", head, strlen(body), body);
-}
-
-static char *receipt(const char *id)
-{
-        char *body = mem_printf("{\"id\":\"%s\",\"location\":\"/.sendoff/jobs/%s\",\"state\":\"ready\"}\n",
-                                id, id),
-             *all = reply("202 Accepted", body);
-
-        free(body);
-        return all;
-}
-
-static char *record(const char *id, const char *state, const char *status)
-{
-        char *body =
-                mem_printf("{\"id\":\"%s\",\"state\":\"%s\",\"status\":%s,\"reason\":null,\"runs\":[]}\n", id,
-                           state, status);
-        char *all = reply("200 OK", body);
-
-        free(body);
-        return all;
-}
-
-static char *problem(const char *head, const char *detail)
-{
-        char *body = mem_printf("{\"type\":\"about:blank\",\"title\":\"x\",\"status\":1,\"detail\":\"%s\"}",
-                                detail);
-        char *all = reply(head, body);
-
-        free(body);
-        return all;
-}
-
-static void free_plays(struct fixture *f, struct play *plays, size_t count)
-{
-        stop(f);
-        for (size_t i = 0; i < count; i++)
-                free((char *)(uintptr_t)plays[i].bytes);
-}
+#include "program.h"
 
 /* ---- send ---- */
 
@@ -526,6 +353,8 @@ static void a_mistake_in_the_flags_is_named_and_nothing_is_asked(void **state)
                   "sendoff send: --retrise: there is no such option; did you mean --retries?" },
                 { { "retry", "--state", "dead&x=1", "--yes" }, "sendoff retry: --state takes names" },
                 { { "retry", "--state", "dead" }, "say --yes" },
+                { { "send", "/a", "--at", "2026-02-30 08:00" }, "--at: a time is wanted" },
+                { { "send", "/a", "--delay=1m", "--at=2026-12-01 08:00" }, "give --delay or --at" },
                 { { "log", ID, ID }, "one job at a time" },
                 { { "send" }, "a target is missing" },
                 { { "list", "--limit", "x" }, "sendoff list: --limit: 'x' is not a number (1 … 1000000)" },
@@ -603,7 +432,7 @@ static void help_keeps_to_eighty_columns(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, program_setup, program_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(a_refused_target_does_not_keep_the_others_back),
                 TEST(a_server_that_goes_away_ends_the_sending),
