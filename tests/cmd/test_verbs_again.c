@@ -1,4 +1,4 @@
-/* show, retry and log against a server that plays fixed bytes. SENDOFF names the program. */
+/* list, show, retry and log against a server that plays fixed bytes. SENDOFF names the program. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -130,7 +130,27 @@ static void a_log_is_printed_as_it_is(void **state)
         expect_request(f, 0, "GET /v1/jobs/" ID "/log HTTP/1.1");
 }
 
-/* ---- show ---- */
+/* ---- list and show ---- */
+
+static void a_running_job_is_listed_with_how_far_it_is(void **state)
+{
+        struct play plays[] = {
+                { .bytes = reply("200 OK",
+                                 "{\"jobs\":["
+                                 "{\"id\":\"" ID "\",\"state\":\"running\",\"method\":\"POST\","
+                                 "\"target\":\"exec:a 'b\\nc'\",\"progress\":{\"done\":1,\"total\":4}},"
+                                 "{\"id\":\"" OTHER "\",\"state\":\"dead\",\"method\":\"PUT\","
+                                 "\"target\":\"https://x/?y\",\"status\":503,\"progress\":{\"done\":1,"
+                                 "\"total\":4}}],\"next\":null}") }
+        };
+        struct fixture *f = *state;
+
+        play(f, plays, 1);
+        assert_int_equal(run(f, "list", NULL), 0);
+        assert_non_null(strstr(f->out, "25%  exec:a 'b c'\n"));
+        assert_non_null(strstr(f->out, "503  PUT https://x/?y\n"));
+        free_plays(f, plays, 1);
+}
 
 static void show_is_a_page_for_every_record(void **state)
 {
@@ -186,6 +206,7 @@ int main(void)
                 TEST(following_a_log_begins_anew_where_it_broke),
                 TEST(a_job_that_is_gone_after_the_break_is_said),
                 TEST(a_log_is_printed_as_it_is),
+                TEST(a_running_job_is_listed_with_how_far_it_is),
                 TEST(show_is_a_page_for_every_record),
         };
 

@@ -2,6 +2,10 @@
 import hashlib
 import json
 import os
+import pty
+import re
+import select
+import signal
 import subprocess
 import time
 
@@ -199,6 +203,119 @@ def test_following_a_log_survives_a_restart_of_the_server(make_server, tmp_path)
         assert line and not line.endswith("stdout run 1\n")
     go.touch()
     assert "over" in follower.stdout.read() and follower.wait(PATIENCE) == 0
+
+
+class Terminal:
+    """The program with a terminal of its own, as somebody at a keyboard has it."""
+
+    def __init__(self, server, *words, **env):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(SENDOFF, [SENDOFF, *words], {**os.environ, "TERM": "xterm", "SENDOFF_SERVER": f"unix:{server.socket}", **env})
+        self.text = ""
+
+    def read(self):
+        """More of what it printed; False at its end."""
+        assert select.select([self.fd], [], [], PATIENCE)[0], f"silence after {self.text!r}"
+        try:
+            piece = os.read(self.fd, 65536)
+        except OSError:  # EIO: it has ended
+            piece = b""
+        self.text += piece.decode(errors="replace")
+        return bool(piece)
+
+    def expect(self, text):
+        while text not in self.text:
+            assert self.read(), f"no {text!r} in {self.text!r}"
+
+    def type(self, keys):
+        os.write(self.fd, keys)
+
+    def end(self):
+        """All of its text, and its exit code: negative for a signal."""
+        while self.read():
+            pass
+        os.close(self.fd)
+        return self.text, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def send_program(server, script, *flags):
+    return json.loads(server.cli("send", "--json", *flags, "--", "sh", "-c", script, check=0).stdout)["id"]
+
+
+def test_on_a_terminal_a_bar_says_how_far_the_job_is(server, tmp_path):
+    go = tmp_path / "go"
+    script = f'echo "progress 1/4 mailing ada" > "$SENDOFF_CONTROL"; while [ ! -e {go} ]; do sleep 0.05; done; echo over'
+    sender = Terminal(server, "send", "--wait", "--", "sh", "-c", script)
+    sender.expect("[######..................] 1/4 mailing ada")
+    job = re.search("accepted ([0-9a-z]{28}) ", sender.text).group(1)
+    waiter = Terminal(server, "wait", job)
+    waiter.expect("[######..................] 1/4 mailing ada")
+    assert "progress       [######..................] 1/4 mailing ada\n" in server.cli("show", job, check=0).stdout.decode()
+    go.touch()
+    text, code = sender.end()
+    assert code == 0 and text.endswith("\r\033[Kover\r\n")
+    text, code = waiter.end()
+    assert code == 0 and text.endswith(f"\r\033[K{job}  succeeded\r\n")
+    for words in (["wait", job], ["send", "--wait", "/hello.php"]):
+        assert b"\r" not in server.cli(*words, check=0).stderr
+
+
+def test_show_is_a_page_about_the_job_and_its_runs(server):
+    job = server.wait(send_program(server, "echo so far; exit 3", "--time-limit", "90s"))
+    page = server.cli("show", job["id"], check=0).stdout.decode()
+    for line in ("state          failed", "target         exec:sh -c 'echo so far; exit 3'", "exit code      3", "reason         the program ended with exit code 3", "asked          --time-limit 90s"):
+        assert line + "\n" in page
+    head, run, reason = page.splitlines()[-3:]
+    assert head.split() == ["RUN", "STARTED", "TOOK", "OUTCOME", "ANSWER", "CPU", "MEMORY", "CONNECTION"]
+    assert re.fullmatch(r"  1  20\S+Z +\S+s  failed     exit 3    +\d\.\d\ds +\d+\.\dM  normal", run) and reason == "     the program ended with exit code 3"
+    slow = server.wait(send_program(server, "exec sleep 60", "--time-limit", "200ms"))
+    page = server.cli("show", slow["id"], check=0).stdout.decode()
+    assert "connection     timed out\n" in page and "time_limit" in page and page.splitlines()[-2].endswith("  timed out")
+    again = json.loads(server.cli("retry", "--json", job["id"], check=0).stdout)["id"]
+    assert f"retry of       {job['id']}\n" in server.cli("show", again, check=0).stdout.decode() and f"retried as     {again}\n" in server.cli("show", job["id"], check=0).stdout.decode()
+
+
+def test_retrying_all_of_a_state_asks_somebody_at_a_terminal(server):
+    ids = [send_program(server, "exit 1") for _ in range(3)]
+    for i in ids:
+        server.wait(i)
+    for answer in (b"n\n", b"\n", b"\x04"):
+        asked = Terminal(server, "retry", "--state", "failed")
+        asked.expect("Run 3 failed jobs again? [y/N] ")
+        asked.type(answer)
+        assert asked.end()[1] == 1 and all(server.job(i)["retried_as"] is None for i in ids)
+    asked = Terminal(server, "retry", "--state", "failed")
+    asked.expect("[y/N] ")
+    asked.type(b"y\n")
+    text, code = asked.end()
+    assert code == 0 and "[########################] 3 of 3" in text and "3 run again, 0 refused\r\n" in text
+    assert [server.job(i)["retried_as"] for i in ids] == re.findall("runs again as ([0-9a-z]{28})", text)  # the oldest first
+
+
+def test_a_log_has_colours_on_a_terminal_and_ctrl_c_ends_it_quietly(server, tmp_path):
+    job = send_program(server, f"echo out; echo err >&2; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done")
+    follower = Terminal(server, "log", "-f", job)
+    follower.expect("\033[34msendoff\033[0m run 1 has begun\r\n")
+    follower.expect("\033[31mstderr\033[0m err\r\n")
+    follower.expect("\033[0m 1 stdout out\r\n")
+    before = follower.text
+    follower.type(b"\x03")
+    text, code = follower.end()
+    assert code == -signal.SIGINT and text[len(before):].replace("^C", "") == ""
+    plain = Terminal(server, "log", job, NO_COLOR="1")
+    assert "\033" not in plain.end()[0]
+    (tmp_path / "go").touch()
+    server.wait(job)
+
+
+def test_what_cannot_be_written_is_an_error(server):
+    job = json.loads(server.cli("send", "--json", "/hello.php", check=0).stdout)["id"]
+    server.wait(job)
+    for words in (["list"], ["show", job], ["log", job], ["result", job], ["--help"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([SENDOFF, *words], stdout=full, stderr=subprocess.PIPE, env={**os.environ, "SENDOFF_SERVER": f"unix:{server.socket}"}, text=True, timeout=PATIENCE)
+        assert done.returncode == 2 and "stdout" in done.stderr and done.stderr.count("\n") == 1, done
 
 
 @pytest.mark.parametrize("words,code,text", [
