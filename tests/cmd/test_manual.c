@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "job/options.h"
 #include "server/config.h"
 
 static char *read_manual(void)
@@ -23,7 +24,7 @@ static char *read_manual(void)
 
 /* One option's text, with blanks for line ends and without troff's escapes; NULL when the option is not
  * there. */
-static char *entry(const char *manual, const char *key)
+static char *entry(const char *manual, const char *section, const char *key)
 {
         char *tag = mem_printf(".It Fl \\-%s Ar ", key), *out, *end;
         const char *at;
@@ -31,7 +32,7 @@ static char *entry(const char *manual, const char *key)
         for (char *c = tag + 8; *c; c++)
                 if (*c == '_')
                         *c = '-';
-        at = strstr(strstr(manual, ".Sh OPTIONS OF SERVE"), tag);
+        at = strstr(strstr(manual, section), tag);
         free(tag);
         if (!at)
                 return NULL;
@@ -65,7 +66,7 @@ static void names_every_option_with_its_sentence_default_and_range(void **state)
         (void)state;
         for (const struct option_row *row = config_rows(); row->key; row++) {
                 const char *preset = option_default_shown(row);
-                char *text = entry(manual, row->key), *wanted;
+                char *text = entry(manual, ".Sh OPTIONS OF SERVE", row->key), *wanted;
                 struct buf range;
 
                 if (!text)
@@ -85,6 +86,22 @@ static void names_every_option_with_its_sentence_default_and_range(void **state)
                         expect(text, row->key, wanted);
                 free(wanted);
                 assert_true((strstr(text, "Reread on SIGHUP.") != NULL) == row->reloadable);
+                free(text);
+        }
+        free(manual);
+}
+
+static void names_everything_that_may_be_asked_for_a_job(void **state)
+{
+        char *manual = read_manual();
+
+        (void)state;
+        for (const struct job_option_row *row = job_option_rows; row->name; row++) {
+                char *text = entry(manual, ".Sh OPTIONS OF SEND", row->name);
+
+                if (!text)
+                        fail_msg("man/sendoff.1 does not have %s", row->name);
+                expect(text, row->name, row->help);
                 free(text);
         }
         free(manual);
@@ -117,6 +134,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(names_every_option_with_its_sentence_default_and_range),
+                cmocka_unit_test(names_everything_that_may_be_asked_for_a_job),
                 cmocka_unit_test(names_no_option_that_is_not_there),
         };
 
